@@ -1,0 +1,232 @@
+"""params.yaml: every knob, checked before anything heavy is imported.
+
+`load_params` returns the whole file as typed, frozen blocks. The first fault found becomes one sentence with the key,
+the value and the remedy. Blocks that belong to one kind of model or generator are declared beside that kind.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from pipeline import generators, models
+from pipeline.errors import UserError
+from pipeline.fit import Fit
+from pipeline.registry import kind_module, kinds
+from pipeline.schema import Strict
+
+KEY = re.compile(r"^[a-z0-9][a-z0-9-]*$")
+RESERVED = ("photographs", "all", "without")
+FAMILIES = ("gan", "diffusion", "flow", "autoregressive", "reconstruction", "patch")
+MODES = ("text-to-image", "image-to-image", "reconstruction", "import")
+
+
+def _key(value: str) -> str:
+    if not KEY.match(value):
+        raise ValueError("use lower-case letters, digits and hyphens only (it becomes a stage, a folder and a metric name)")
+    return value
+
+
+def _generator_key(value: str) -> str:
+    if value in RESERVED:
+        raise ValueError(f"the names {', '.join(RESERVED)} are taken; choose another")
+    return _key(value)
+
+
+Key = Annotated[str, AfterValidator(_key)]
+GeneratorKey = Annotated[str, AfterValidator(_generator_key)]
+
+
+class Splits(Strict):
+    """Shares of the groups; together 1."""
+
+    train: float = Field(gt=0, lt=1)
+    validation: float = Field(gt=0, lt=1)
+    test: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Splits:
+        if abs(self.train + self.validation + self.test - 1) > 1e-6:
+            raise ValueError("train, validation and test must add up to 1")
+        return self
+
+
+class Photographs(Strict):
+    source: str = Field(min_length=1, description="a .csv catalogue of packaged photographs, or a folder of your own")
+    name: Key = Field(description="the value of the dataset's `source` column for photographs")
+    crops: int | None = Field(ge=1, le=10_000, description="photographs cut from each original; null keeps originals whole")
+    max_overlap: float = Field(ge=0, lt=1, description="largest intersection over union of two crops of one original")
+    splits: Splits
+
+
+class Captions(Strict):
+    prompt: str = Field(description="instruction to a chat captioner, or the words a continuing captioner starts from")
+    max_new_tokens: int = Field(ge=1, le=1024)
+    batch_size: int = Field(ge=1, le=4096)
+
+
+class ModelBlock(Strict):
+    """How a model folder is made: a kind of pipeline/models and that kind's settings, checked by the kind itself."""
+
+    kind: str
+    settings: Any
+
+
+class Generator(Strict):
+    kind: str = Field(description="how counterparts are made: a module of pipeline/generators")
+    family: Literal[FAMILIES]
+    mode: Literal[MODES]
+    licence: str
+    batch_size: int = Field(ge=1, le=4096)
+    model: Annotated[ModelBlock, BeforeValidator(lambda value: _block(value, models))]
+    settings: Any = Field(default=None, description="that kind's settings, checked by the kind itself")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settings(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "kind" in value:
+            module = _kind_module(value["kind"], generators)
+            if value.get("mode") in MODES and value["mode"] not in module.MODES:
+                raise KeyedError("mode", f"kind {value['kind']!r} makes {' or '.join(module.MODES)}, not {value['mode']!r}")
+            settings = _nested("settings", module.Settings, value.get("settings") or {})
+            return {**value, "settings": settings}
+        return value
+
+
+class Clip(Strict):
+    model: Annotated[ModelBlock, BeforeValidator(lambda value: _block(value, models))]
+    batch_size: int = Field(ge=1, le=4096)
+
+
+class Captioner(Strict):
+    model: Annotated[ModelBlock, BeforeValidator(lambda value: _block(value, models))]
+
+
+class Dataset(Strict):
+    name: Key
+    rows_per_shard: int = Field(ge=1, le=1_000_000)
+
+
+class Detectors(Strict):
+    """What is trained on the features; hyper-parameters of the three detectors."""
+
+    folds: int = Field(ge=3, le=100, description="out-of-fold parts, by group; one is validation in turn")
+    linear: dict[str, float]
+    orthogonal: dict[str, float]
+    concept: dict[str, float]
+
+
+class Evaluation(Strict):
+    bootstrap: int = Field(ge=100, le=100_000, description="draws of the bootstrap over groups")
+    headline: Literal["linear", "orthogonal", "concept"]
+
+
+class Params(Strict):
+    root: str
+    seed: int = Field(ge=0, lt=2**31)
+    work: str
+    photographs: Photographs
+    fit: Fit
+    clip: Clip
+    captioner: Captioner
+    captions: Captions
+    generators: dict[GeneratorKey, Generator] = Field(min_length=1)
+    dataset: Dataset
+    detectors: Detectors
+    evaluation: Evaluation
+
+    @model_validator(mode="after")
+    def _names(self) -> Params:
+        if self.photographs.name in self.generators:
+            raise KeyedError("photographs.name", f"{self.photographs.name!r} is also a generator; choose another name")
+        return self
+
+
+class KeyedError(ValueError):
+    """A fault whose key lies below the block being checked."""
+
+    def __init__(self, key: str, message: str):
+        super().__init__(message)
+        self.key = key
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read and check the parameters. Raises UserError naming the first faulty key."""
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run from the folder that holds params.yaml and dvc.yaml") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} must hold a mapping of parameters, found {type(raw).__name__}")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_sentence(error, Params)}") from None
+
+
+def _kind_module(kind: Any, registry: Any) -> Any:
+    known = kinds(registry)
+    if kind not in known:
+        hint = difflib.get_close_matches(str(kind), known, n=1)
+        remedy = f"did you mean {hint[0]!r}? " if hint else ""
+        raise KeyedError("kind", f"unknown kind {kind!r}; {remedy}known kinds: {', '.join(known)}")
+    return kind_module(registry, kind)
+
+
+def _block(value: Any, registry: Any) -> Any:
+    """A {kind, ...settings} mapping as a ModelBlock."""
+    if not isinstance(value, dict):
+        raise ValueError("expected a mapping with a `kind`")
+    if "kind" not in value:
+        raise KeyedError("kind", f"is missing; known kinds: {', '.join(kinds(registry))}")
+    module = _kind_module(value["kind"], registry)
+    settings = {key: item for key, item in value.items() if key != "kind"}
+    return ModelBlock(kind=value["kind"], settings=_nested(None, module.Settings, settings))
+
+
+def _nested(key: str | None, block: type[Strict], value: Any) -> Strict:
+    try:
+        return block.model_validate(value)
+    except ValidationError as error:
+        where, _, message = _sentence(error, block).partition(": ")
+        raise KeyedError(".".join(part for part in (key, where) if part), message) from None
+
+
+def _sentence(error: ValidationError, block: type[Strict]) -> str:
+    """`key: what is wrong; the remedy`, for the first fault of a pydantic error."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"] if part != "[key]"]
+    cause = (first.get("ctx") or {}).get("error")
+    if isinstance(cause, KeyedError):
+        location += cause.key.split(".")
+    key = ".".join(location)
+    if first["type"] == "missing":
+        return f"{key}: is missing; add it"
+    if first["type"] == "extra_forbidden":
+        siblings = _fields_at(block, location[:-1])
+        hint = difflib.get_close_matches(location[-1], siblings, n=1)
+        remedy = f"did you mean {hint[0]!r}?" if hint else "remove it" + (f" (known here: {', '.join(siblings)})" if siblings else "")
+        return f"{key}: is not a parameter; {remedy}"
+    message = str(cause) if cause is not None else first["msg"][0].lower() + first["msg"][1:]
+    value = first["input"]
+    shown = "" if cause is not None or isinstance(value, dict | list) else f" (got {value!r})"
+    return f"{key}: {message}{shown}"
+
+
+def _fields_at(block: Any, location: list[str]) -> list[str]:
+    """The field names of the block that `location` leads to, as far as static types tell."""
+    for part in location:
+        field = getattr(block, "model_fields", {}).get(part)
+        if field is not None:
+            arguments = getattr(field.annotation, "__args__", ())
+            block = arguments[-1] if arguments and field.annotation.__origin__ is dict else field.annotation
+            block = getattr(block, "__origin__", block) if not hasattr(block, "model_fields") else block
+    return list(getattr(block, "model_fields", {}))

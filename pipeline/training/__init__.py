@@ -1,0 +1,1 @@
+"""Training the embedded profile's small models on the photographs at hand."""

@@ -1,0 +1,27 @@
+"""photographs: originals to photographs with ids, groups and splits."""
+
+from pathlib import Path
+
+from pipeline.files import replacing_folder, write_json
+from pipeline.params import Params
+from pipeline.photographs.build import build_photographs
+from stages.run import run
+
+
+def main(params: Params) -> None:
+    with replacing_folder(Path("data/photographs")) as folder:
+        report = build_photographs(params, folder)
+        write_json(folder / "set-aside.json", report.set_aside)
+    counts = {
+        "photographs": {"total": report.photographs.total(), **report.photographs},
+        "groups": {"total": report.groups.total(), **report.groups},
+        "set_aside": len(report.set_aside),
+    }
+    write_json("metrics/photographs.json", counts)
+    for item in report.set_aside:
+        print(f"set aside {item['file']}: {item['reason']}")
+    print(f"{counts['photographs']['total']} photographs of {counts['groups']['total']} originals; {counts['set_aside']} files set aside")
+
+
+if __name__ == "__main__":
+    run(main)
