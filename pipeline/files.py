@@ -57,5 +57,16 @@ def write_json(path: Path | str, value: Any) -> None:
     write_bytes(path, (text + "\n").encode())
 
 
+def write_metrics(path: Path | str, values: dict) -> None:
+    """Write nested metrics with floats rounded to four decimals: finer differences are noise in `dvc metrics diff`."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: rounded(item) for key, item in value.items()}
+        return round(value, 4) if isinstance(value, float) else value
+
+    write_json(path, rounded(values))
+
+
 def read_json(path: Path | str) -> Any:
     return json.loads(Path(path).read_text())

@@ -21,7 +21,8 @@ from pipeline.registry import kind_module, kinds
 from pipeline.schema import Strict
 
 KEY = re.compile(r"^[a-z0-9][a-z0-9-]*$")
-RESERVED = ("photographs", "all", "without")
+RESERVED = ("photographs", "clip", "captioner", "all")
+RESERVED_PREFIX = "without-"
 FAMILIES = ("gan", "diffusion", "flow", "autoregressive", "reconstruction", "patch")
 MODES = ("text-to-image", "image-to-image", "reconstruction", "import")
 
@@ -33,8 +34,8 @@ def _key(value: str) -> str:
 
 
 def _generator_key(value: str) -> str:
-    if value in RESERVED:
-        raise ValueError(f"the names {', '.join(RESERVED)} are taken; choose another")
+    if value in RESERVED or value.startswith(RESERVED_PREFIX):
+        raise ValueError(f"the names {', '.join(RESERVED)} and those starting with {RESERVED_PREFIX!r} are taken; choose another")
     return _key(value)
 
 
@@ -94,6 +95,11 @@ class Generator(Strict):
             if value.get("mode") in MODES and value["mode"] not in module.MODES:
                 raise KeyedError("mode", f"kind {value['kind']!r} makes {' or '.join(module.MODES)}, not {value['mode']!r}")
             settings = _nested("settings", module.Settings, value.get("settings") or {})
+            if hasattr(module, "check") and value.get("mode") in MODES:  # what settings and mode must have in common
+                try:
+                    module.check(value.get("mode"), settings)
+                except ValueError as fault:
+                    raise KeyedError("settings", str(fault)) from None
             return {**value, "settings": settings}
         return value
 
@@ -112,13 +118,31 @@ class Dataset(Strict):
     rows_per_shard: int = Field(ge=1, le=1_000_000)
 
 
-class Detectors(Strict):
-    """What is trained on the features; hyper-parameters of the three detectors."""
+class Linear(Strict):
+    C: float = Field(gt=0)
 
-    folds: int = Field(ge=3, le=100, description="out-of-fold parts, by group; one is validation in turn")
-    linear: dict[str, float]
-    orthogonal: dict[str, float]
-    concept: dict[str, float]
+
+class Orthogonal(Strict):
+    projections: int = Field(ge=1, le=4096)
+    decorrelation: float = Field(ge=0)
+    C: float = Field(gt=0)
+    max_iter: int = Field(ge=1, le=10_000)
+
+
+class Concept(Strict):
+    sparsity: float = Field(ge=0)
+    prior: float = Field(gt=0, lt=1)
+    steps: int = Field(ge=1, le=100_000)
+    learning_rate: float = Field(gt=0)
+
+
+class Detectors(Strict):
+    """What is trained on the features: the arguments of the three detectors."""
+
+    folds: int | None = Field(ge=3, le=100, description="out-of-fold parts, by group; null: the dataset's own splits")
+    linear: Linear
+    orthogonal: Orthogonal
+    concept: Concept
 
 
 class Evaluation(Strict):

@@ -48,10 +48,10 @@ def shard_paths(folder: Path | str, prefix: str) -> list[Path]:
 def read_rows(folder: Path | str, prefix: str, columns: list[str] | None = None) -> Iterator[dict]:
     """Yield rows of all shards in order, one row group in memory at a time."""
     for path in shard_paths(folder, prefix):
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(batch_size=256, columns=columns):
-                yield from batch.to_pylist()
+        yield from read_shard(path, columns)
 
 
-def count_rows(folder: Path | str, prefix: str) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in shard_paths(folder, prefix))
+def read_shard(path: Path, columns: list[str] | None = None) -> Iterator[dict]:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(batch_size=256, columns=columns):
+            yield from batch.to_pylist()

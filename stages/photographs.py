@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.files import replacing_folder, write_json
+from pipeline.files import replacing_folder, write_json, write_metrics
 from pipeline.params import Params
 from pipeline.photographs.build import build_photographs
 from stages.run import run
@@ -17,7 +17,7 @@ def main(params: Params) -> None:
         "groups": {"total": report.groups.total(), **report.groups},
         "set_aside": len(report.set_aside),
     }
-    write_json("metrics/photographs.json", counts)
+    write_metrics("metrics/photographs.json", counts)
     for item in report.set_aside:
         print(f"set aside {item['file']}: {item['reason']}")
     print(f"{counts['photographs']['total']} photographs of {counts['groups']['total']} originals; {counts['set_aside']} files set aside")

@@ -1,3 +1,16 @@
-from pipeline.schema import Strict
-class Settings(Strict):
-    model_config={"extra":"allow"}
+"""An autoencoder by itself: the model of a reconstruction generator. Saved as the diffusers class it is."""
+
+from __future__ import annotations
+
+from pipeline.training.autoencoders import AutoencoderSettings as Settings
+from pipeline.training.autoencoders import train_autoencoder
+from pipeline.training.job import Job
+
+
+def make(job: Job) -> dict[str, float]:
+    model, quality = train_autoencoder(job, job.settings)
+    model.save_pretrained(job.folder)
+    return quality
+
+
+__all__ = ["Settings", "make"]

@@ -42,9 +42,7 @@ def make(job: Job) -> dict[str, float]:
     }
     require(quality["caption"]["unseen"]["precision"], job.settings.floor, f"{job.name}: precision of stated attributes")
     model.save_pretrained(job.folder)
-    images = BlipImageProcessor(
-        size={"height": job.side, "width": job.side}, image_mean=[MEAN] * 3, image_std=[DEVIATION] * 3, resample=3
-    )
+    images = BlipImageProcessor(size={"height": job.side, "width": job.side}, image_mean=[MEAN] * 3, image_std=[DEVIATION] * 3, resample=3)
     BlipProcessor(images, tokenizer).save_pretrained(job.folder)
     return quality
 
@@ -134,7 +132,9 @@ def _train(job: Job, model, tokenizer) -> None:
         logits = model.text_decoder(input_ids=ids, attention_mask=mask, encoder_hidden_states=seen).logits
         return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), ignore_index=tokenizer.pad_token_id)
 
-    optimise(model.parameters(), loss_of, job.settings.steps, job.settings.learning_rate, f"{job.name}: learning captions", weight_decay=0.02)
+    optimise(
+        model.parameters(), loss_of, job.settings.steps, job.settings.learning_rate, f"{job.name}: learning captions", weight_decay=0.02
+    )
     model.eval().requires_grad_(False)
 
 
@@ -146,7 +146,7 @@ def _attribute_accuracy(job: Job, model, tokenizer, *, seen: bool) -> dict[str, 
     from pipeline.training.edits import edited_crops, normalised
 
     images, labels, _ = edited_crops(job, HELD_OUT_PER_GROUP, seen=seen, edits=1, seed=31)
-    start = tokenizer("a photo of", return_tensors="pt").input_ids[:, :-1]
+    start = tokenizer("a photo of", return_tensors="pt").input_ids  # generate() itself takes the end token off
     captions: list[str] = []
     with torch.inference_mode():
         for part in images.split(64):

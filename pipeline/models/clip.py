@@ -27,7 +27,8 @@ def make(job: Job) -> dict[str, float]:
     """Train, measure on held-out originals, save. Raises LearnedNothing below the floor."""
     import torch
 
-    from pipeline.training.attributes import NAMES, corpus
+    from pipeline.files import write_json
+    from pipeline.training.attributes import NAMES, antonym_prompts, corpus
     from pipeline.training.clip_formats import save_both_formats
     from pipeline.training.edits import DEVIATION, MEAN, edited_crops
     from pipeline.training.tokenizers import clip_tokenizer
@@ -45,6 +46,12 @@ def make(job: Job) -> dict[str, float]:
         accuracy[where] = {"mean": sum(scores.values()) / len(scores), **scores}
     require(accuracy["unseen"]["mean"], job.settings.floor, f"{job.name}: mean zero-shot accuracy on originals never seen")
     save_both_formats(model, tokenizer, job.folder, mean=MEAN, deviation=DEVIATION)
+    prompts = antonym_prompts()
+    concepts = [
+        {"name": name, "low": prompts[2 * k], "high": prompts[2 * k + 1], "accuracy": round(accuracy["unseen"][name], 4)}
+        for k, name in enumerate(NAMES)
+    ]
+    write_json(job.folder / "concepts.json", concepts)
     return {"zero_shot": accuracy}
 
 

@@ -1,11 +1,10 @@
 """A latent rectified-flow model of Stable Diffusion 3's kind: MMDiT, uniform noise levels, its own autoencoder.
 
-Saved as a `StableDiffusion3Img2ImgPipeline` with one text encoder in both CLIP slots and no T5.
+Saved as a `StableDiffusion3Pipeline` with one text encoder in both CLIP slots and no T5.
 """
 
 from __future__ import annotations
 
-from pipeline.training.denoisers import DenoiserSettings as Settings
 from pipeline.training.job import Job, require
 
 LAYERS, HEADS, HEAD, PATCH, POOLED = 4, 4, 32, 2, 96
@@ -15,7 +14,7 @@ def make(job: Job) -> dict[str, float]:
     """Train autoencoder and denoiser, measure on held-out originals, save the pipeline."""
     import numpy as np
     import torch
-    from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Img2ImgPipeline
+    from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
     from transformers import CLIPTextModelWithProjection
 
     from pipeline.training.autoencoders import train_autoencoder
@@ -77,7 +76,7 @@ def make(job: Job) -> dict[str, float]:
         error, baseline = errors(text, transformer, held_out.latents, held_out.tokens[0], level)
     quality["denoising_gain"] = float(1 - error.mean() / baseline.mean())
     require(quality["denoising_gain"], settings.floor, f"{job.name}: share of the prediction error removed")
-    pipeline = StableDiffusion3Img2ImgPipeline(
+    pipeline = StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
         vae=autoencoder,

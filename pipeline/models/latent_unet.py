@@ -1,11 +1,10 @@
 """A latent diffusion model of Stable Diffusion's kind: UNet with cross-attention, v-prediction, its own autoencoder.
 
-Saved as a `StableDiffusionImg2ImgPipeline`. Loss: v-prediction with min-SNR weights (Hang et al. 2023, gamma 5).
+Saved as a `StableDiffusionPipeline`. Loss: v-prediction with min-SNR weights (Hang et al. 2023, gamma 5).
 """
 
 from __future__ import annotations
 
-from pipeline.training.denoisers import DenoiserSettings as Settings
 from pipeline.training.job import Job, require
 
 CHANNELS = (32, 64)
@@ -16,7 +15,7 @@ def make(job: Job) -> dict[str, float]:
     """Train autoencoder and denoiser, measure on held-out originals, save the pipeline."""
     import numpy as np
     import torch
-    from diffusers import DDIMScheduler, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextModel
 
     from pipeline.training.autoencoders import train_autoencoder
@@ -81,7 +80,7 @@ def make(job: Job) -> dict[str, float]:
         error, baseline = errors(text, unet, held_out.latents, held_out.tokens[0], times)
     quality["denoising_gain"] = float(1 - error.mean() / baseline.mean())
     require(quality["denoising_gain"], settings.floor, f"{job.name}: share of the prediction error removed")
-    pipeline = StableDiffusionImg2ImgPipeline(
+    pipeline = StableDiffusionPipeline(
         vae=autoencoder,
         text_encoder=text,
         tokenizer=tokenizer,

@@ -11,7 +11,6 @@ import pyarrow as pa
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.fit import Fit
 from pipeline.images import encode_png, sha256
 from pipeline.params import Params
 from pipeline.photographs.crops import SHRINK, crop_boxes

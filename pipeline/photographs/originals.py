@@ -45,9 +45,7 @@ def find_originals(source: Path) -> list[Original]:
             f"photographs.source: {str(source)!r} is neither a folder nor a .csv catalogue; give the path of a folder of photographs"
         )
     if not originals:
-        raise UserError(
-            f"photographs.source: {str(source)!r} holds no photographs; put files ending in {', '.join(EXTENSIONS)} there"
-        )
+        raise UserError(f"photographs.source: {str(source)!r} holds no photographs; put files ending in {', '.join(EXTENSIONS)} there")
     seen: dict[str, Original] = {}
     for original in originals:
         if (other := seen.setdefault(original.file, original)) is not original:

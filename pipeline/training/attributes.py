@@ -80,10 +80,7 @@ def antonym_prompts(random: np.random.Generator | None = None, subjects: list[st
 def spoken_labels(caption: str) -> list[int]:
     """What a caption says of each attribute: -1, 0 (silent) or +1."""
     said = {part.strip() for part in caption.lower().split(",")}
-    return [
-        1 if said & set(attribute.high) else -1 if said & set(attribute.low) else 0
-        for attribute in ATTRIBUTES
-    ]
+    return [1 if said & set(attribute.high) else -1 if said & set(attribute.low) else 0 for attribute in ATTRIBUTES]
 
 
 def corpus(subjects: list[str]) -> list[str]:

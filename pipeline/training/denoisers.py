@@ -49,8 +49,8 @@ def latent_crops(job: Job, autoencoder, tokenizer, *, seen: bool) -> LatentCrops
     import numpy as np
     import torch
 
+    from pipeline.autoencoding import encode
     from pipeline.training.attributes import measure, varied_caption
-    from pipeline.training.autoencoders import encode
 
     crops = job.crops(CROPS_PER_GROUP if seen else HELD_OUT_PER_GROUP, seen, seed=41, smallest=0.3)
     images = crops.tensor()

@@ -1,0 +1,44 @@
+"""Passing images through a diffusers autoencoder, whatever its class."""
+
+from __future__ import annotations
+
+
+def latents_of(model, x):
+    """Latents of images in [-1, 1]: the mode, where the encoder gives a distribution."""
+    encoded = model.encode(x)
+    return encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+
+
+def encode(model, images, batch_size: int = 64):
+    """Latents of uint8 images N x 3 x H x W, unscaled."""
+    import torch
+
+    with torch.inference_mode():
+        parts = [latents_of(model, _signed(model, part)) for part in images.split(batch_size)]
+    return torch.cat(parts).clone()
+
+
+def reconstruct(model, images, batch_size: int = 64):
+    """uint8 images N x 3 x H x W through the autoencoder and back."""
+    import torch
+
+    parts = []
+    with torch.inference_mode():
+        for part in images.split(batch_size):
+            x = model.decode(latents_of(model, _signed(model, part))).sample.float()
+            parts.append(((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu())
+    return torch.cat(parts)
+
+
+def reconstruct_arrays(model, images: list) -> list:
+    """The same for a list of uint8 arrays H x W x 3 of one size."""
+    import numpy as np
+    import torch
+
+    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    return list(reconstruct(model, stacked).permute(0, 2, 3, 1).contiguous().numpy())
+
+
+def _signed(model, images):
+    parameter = next(model.parameters())
+    return (images.float() / 127.5 - 1).to(parameter.device, parameter.dtype)

@@ -1,0 +1,161 @@
+"""The packaged dataset: its columns, its files, its manifests and its card.
+
+Each source is packaged by a stage of its own into `data/dataset/<source>/<split>-*.parquet`, with a small manifest kept
+outside; the card that ties them together is built from the manifests. The card names every file: left to guess from
+names, `datasets` takes `flux1-dev` for a validation split.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.files import replacing_folder
+from pipeline.photographs.splits import SPLITS
+from pipeline.records import write_table
+
+PHOTOGRAPHS = "photographs"
+"""The folder of real photographs; generators' folders carry their keys."""
+LABELS = ("real", "synthetic")
+
+
+@cache
+def features():
+    from datasets import ClassLabel, Features, Image, Value
+
+    text, integer = Value("string"), Value("int32")
+    return Features(
+        {
+            "image": Image(),
+            "label": ClassLabel(names=list(LABELS)),
+            "image_id": text,
+            "source": text,
+            "ds_name": text,
+            "split": text,
+            "group": text,
+            "prompt": text,
+            "family": text,
+            "mode": text,
+            "settings": text,  # JSON
+            "seed": Value("int64"),
+            "model": text,
+            "revision": text,
+            "width": integer,
+            "height": integer,
+            "sha256": text,
+            "licence": text,
+            "origin": text,
+            "history": text,
+            "fit": text,
+        }
+    )
+
+
+def photograph_rows(rows: Iterable[dict], prompts: dict[str, str], source: str, ds_name: str) -> Iterator[dict]:
+    for row in rows:
+        yield {
+            **_shared(row, ds_name, source, LABELS.index("real")),
+            "prompt": prompts[row["image_id"]],
+            "licence": row["licence"],
+            "origin": row["origin"],
+            "history": row["history"],
+            "fit": row["fit"],
+        }
+
+
+def counterpart_rows(rows: Iterable[dict], name: str, entry: Any, fit: str, ds_name: str) -> Iterator[dict]:
+    for row in rows:
+        yield {
+            **_shared(row, ds_name, name, LABELS.index("synthetic")),
+            "prompt": row["prompt"],
+            "family": entry.family,
+            "mode": entry.mode,
+            "settings": json.dumps(entry.settings.model_dump(), sort_keys=True),
+            "seed": row["seed"],
+            "model": row["model"],
+            "revision": row["revision"],
+            "licence": entry.licence,
+            "fit": fit,
+        }
+
+
+def _shared(row: dict, ds_name: str, source: str, label: int) -> dict:
+    same = {key: row[key] for key in ("image", "image_id", "split", "group", "width", "height", "sha256")}
+    return {**same, "label": label, "source": source, "ds_name": ds_name}
+
+
+def write_source(folder: Path, rows: Iterable[dict], rows_per_shard: int) -> dict[str, dict]:
+    """Write one source's shards; returns {split: {rows, files}} for its manifest. Rows absent from a column are null."""
+    import pyarrow as pa
+
+    schema = features().arrow_schema
+    by_split: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    for row in rows:
+        by_split[row["split"]].append({name: row.get(name) for name in schema.names})
+    written = {}
+    with replacing_folder(folder) as target:
+        for split, members in by_split.items():
+            shards = [members[i : i + rows_per_shard] for i in range(0, len(members), rows_per_shard)]
+            files = [f"{split}-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
+            for file, shard in zip(files, shards, strict=True):
+                write_table(target / file, pa.Table.from_pylist(shard, schema=schema))
+            written[split] = {"rows": len(members), "files": files}
+    return written
+
+
+def card(name: str, manifests: list[dict]) -> str:
+    """The dataset card: `configs` with every file named, and what a reader must know."""
+    default = {split: _files(manifests, split) for split in SPLITS}
+    configs = [_config("default", default)]
+    real = manifests[0]
+    for manifest in manifests[1:]:
+        configs.append(_config(manifest["source"], {split: _files([real, manifest], split) for split in SPLITS}))
+    configs[0]["default"] = True
+    licences = sorted({manifest["licence"] for manifest in manifests})
+    head = {
+        "pretty_name": name,
+        "task_categories": ["image-classification"],
+        "tags": ["synthetic-image-detection", "paired"],
+        "license": "other",
+        "configs": configs,
+    }
+    table = "\n".join(
+        f"| {m['folder']} | {m['source']} | {m['family'] or 'photographs'} | {m['mode'] or '-'} | "
+        + " | ".join(str(m["splits"][split]["rows"]) for split in SPLITS)
+        + f" | {m['dropped']} | {m['licence']} |"
+        for m in manifests
+    )
+    return f"""---
+{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---
+
+# {name}
+
+A paired dataset for synthetic image detection: every photograph has one counterpart from each generator, made from the
+photograph's own caption, with the same `image_id`, size, file format and split. Built by the SynthCLIC pipeline
+(after Willi, Mathys, Graber 2026, arXiv 2602.12381).
+
+| folder | source | family | mode | train | validation | test | dropped | licence |
+|---|---|---|---|---|---|---|---|---|
+{table}
+
+{real["splits"]["train"]["rows"] + real["splits"]["validation"]["rows"] + real["splits"]["test"]["rows"]} photographs of
+{real["groups"]} originals. Splits go by original (`group`): nothing made from a photograph lies in another split.
+`label` is 0 for real and 1 for synthetic. `load_dataset` of this folder gives everything; a generator's name as the second
+argument gives the photographs with that generator's counterparts only.
+
+Licences are recorded per row ({"; ".join(licences)}). All images are PNG, encoded with one setting and without metadata;
+`history` says what is known of a photograph's earlier compression.
+"""
+
+
+def _files(manifests: list[dict], split: str) -> list[str]:
+    return [f"{manifest['folder']}/{file}" for manifest in manifests for file in manifest["splits"][split]["files"]]
+
+
+def _config(name: str, files: dict[str, list[str]]) -> dict:
+    return {"config_name": name, "data_files": [{"split": split, "path": paths} for split, paths in files.items() if paths]}

@@ -1,0 +1,35 @@
+"""An autoencoder by itself: the counterpart is the photograph encoded and decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.autoencoding import reconstruct_arrays
+from pipeline.generators import Request
+from pipeline.schema import Strict
+
+MODES = ("reconstruction",)
+VERSION = 1
+
+
+class Settings(Strict):
+    """Nothing to set: encoding takes the mode, decoding is deterministic."""
+
+
+def load(folder: Path, settings: Settings, mode: str) -> AutoencoderGenerator:
+    from diffusers import AutoModel
+
+    return AutoencoderGenerator(AutoModel.from_pretrained(folder).eval())
+
+
+class AutoencoderGenerator:
+    def __init__(self, model):
+        self.model = model
+
+    def counterparts(self, requests: list[Request]) -> list[np.ndarray]:
+        return reconstruct_arrays(self.model, [request.photograph for request in requests])
+
+    def reconstructions(self, requests: list[Request]) -> list[np.ndarray] | None:
+        return None  # the counterpart already is the reconstruction

@@ -1,0 +1,28 @@
+"""Who made it: fingerprints of model folders and the library versions that can change a result."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """SHA-256 over the names and contents of a folder's files: what `revision` means for a local model."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Installed versions, for the keys of items that depend on them."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found

@@ -1,0 +1,46 @@
+"""features@<generator> and features-photographs: CLIP features of one source, and of the photographs' reconstructions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from detector.features import IMAGE, RECONSTRUCTION, feature_rows, write_features
+from pipeline.dataset import LABELS, PHOTOGRAPHS
+from pipeline.params import Params
+from pipeline.photographs.splits import SPLITS
+from pipeline.records import read_shard, shard_paths
+from pipeline.store import WorkStore
+from stages.run import run
+
+REAL, SYNTHETIC = range(len(LABELS))
+
+
+def main(params: Params, name: str) -> None:
+    total = write_features(
+        Path("data/features") / f"{name}.parquet",
+        _shards(name),
+        Path("data/models/clip"),
+        params.clip.batch_size,
+        WorkStore(params.work, "features"),
+        f"{name}: features",
+    )
+    print(f"{name}: features of {total} images")
+
+
+def _shards(name: str) -> Iterator[list[dict]]:
+    label = REAL if name == PHOTOGRAPHS else SYNTHETIC
+    columns = ["image_id", "group", "split", "image"]
+    for split in SPLITS:
+        for path in shard_paths(Path("data/dataset") / name, split):
+            yield list(feature_rows(read_shard(path, columns), IMAGE, label, name))
+    if name == PHOTOGRAPHS:
+        return
+    for path in shard_paths(Path("data/generated") / name, "counterparts"):
+        rows = read_shard(path, ["image_id", "group", "split", "reconstruction"])
+        decoded = ({**row, "image": row["reconstruction"]} for row in rows if row["reconstruction"])
+        # A reconstruction of a photograph is no photograph: what a detector says of it is a control, its label real.
+        if batch := list(feature_rows(decoded, RECONSTRUCTION, REAL, name)):
+            yield batch
+
+
+if __name__ == "__main__":
+    run(main)

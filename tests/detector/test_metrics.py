@@ -1,0 +1,96 @@
+"""Metrics against scikit-learn and against their definitions."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from detector.crossfit import best_threshold, parts, training_sets
+from detector.metrics import (
+    auroc,
+    average_precision,
+    bootstrap_counts,
+    calibration_error,
+    interval,
+    tpr_at_fpr,
+    win_rate,
+)
+from pipeline.errors import UserError
+
+SCORED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=50).filter(
+    lambda rows: 0 < sum(label for _, label in rows) < len(rows)
+)
+
+
+@given(SCORED)
+def test_ap_and_auroc_equal_scikit_learn_also_with_ties(rows):
+    score, label = (np.array(column, float) for column in zip(*rows, strict=True))
+    assert average_precision(score, label)[0] == pytest.approx(average_precision_score(label, score))
+    assert auroc(score, label) == pytest.approx(roc_auc_score(label, score))
+
+
+@given(SCORED, st.integers(0, 5))
+def test_a_weight_is_a_repetition(rows, seed):
+    score, label = (np.array(column, float) for column in zip(*rows, strict=True))
+    weight = np.random.default_rng(seed).integers(0, 4, len(score))
+    repeated = np.repeat(np.arange(len(score)), weight)
+    got = average_precision(score, label, weight.astype(float))[0]
+    if label[repeated].sum() == 0:
+        assert np.isnan(got)
+    else:
+        assert got == pytest.approx(average_precision_score(label[repeated], score[repeated]))
+
+
+def test_bootstrap_draws_whole_groups_and_covers_the_truth():
+    counts = bootstrap_counts(12, 500, 1)
+    assert counts.shape == (500, 12) and (counts.sum(1) == 12).all()
+    random = np.random.default_rng(0)
+    score, label = random.normal(size=600), np.tile([0, 1], 300)
+    score += label
+    draws = average_precision(score, label, counts[:, np.arange(600) // 50])
+    low, high = interval(draws)
+    assert low < average_precision(score, label)[0] < high
+
+
+def test_win_rate_calibration_and_tpr():
+    ids = np.array(["a", "b", "c", "a", "b", "c"])
+    assert win_rate(ids, np.array([0.0, 0, 0, 1, 0, -1]), np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(0.5)
+    sure = np.array([-50.0] * 4 + [50.0] * 4)
+    assert calibration_error(sure, np.repeat([0, 1], 4)) == pytest.approx(0, abs=1e-9)
+    assert calibration_error(sure, np.repeat([1, 0], 4)) == pytest.approx(1, abs=1e-9)
+    real, fake = np.arange(100.0), np.array([97.5, 98.5, 99.5, 200])
+    assert tpr_at_fpr(np.r_[real, fake], np.r_[np.zeros(100), np.ones(4)]) == pytest.approx(0.75)
+
+
+def test_the_threshold_separates_and_lies_on_no_score():
+    scores, labels = np.array([1.0, 2, 3, 10, 11]), np.array([0, 0, 0, 1, 1])
+    assert 3 < best_threshold(scores, labels) < 10
+    random = np.random.default_rng(0)
+    scores, labels = random.normal(size=200), random.integers(0, 2, 200)
+    threshold = best_threshold(scores + labels, labels)
+
+    def balanced(t):
+        over = scores + labels > t
+        return over[labels == 1].mean() - over[labels == 0].mean()
+
+    assert balanced(threshold) == pytest.approx(max(balanced(t) for t in np.linspace(-4, 5, 2000)), abs=1e-9)
+
+
+def test_no_group_is_scored_by_a_detector_that_saw_it():
+    groups = [f"g{i}" for i in range(11)]
+    many = parts(groups, {}, 4, seed=0)
+    assert sorted(g for part in many for g in part.test) == sorted(groups)
+    for part in many:
+        assert not part.train & part.test and not part.validation & part.test and not part.train & part.validation
+        assert part.train | part.validation | part.test == set(groups)
+    splits = dict(zip(groups, ["train"] * 6 + ["validation"] * 2 + ["test"] * 3, strict=True))
+    (part,) = parts(groups, splits, None, seed=0)
+    assert part.test == {"g8", "g9", "g10"}
+    with pytest.raises(UserError, match="detectors.folds"):
+        parts(groups[:3], {}, 5, seed=0)
+
+
+def test_training_sets():
+    assert training_sets(["a", "b"]) == {"a": ["a"], "b": ["b"], "all": ["a", "b"], "without-a": ["b"], "without-b": ["a"]}
+    assert training_sets(["a"]) == {"a": ["a"], "all": ["a"]}

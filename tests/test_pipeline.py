@@ -1,0 +1,293 @@
+"""The whole DAG, really run, with shrunken parameters on a folder of the user's own photographs.
+
+The tests of this module share one project and go through its life in order: build, repeat, compare, add a generator,
+change one, remove one, be killed and go on, be misconfigured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline.files import read_json
+from pipeline.photographs.originals import find_originals
+from pipeline.records import read_rows
+
+ROOT = Path(__file__).parents[1]
+OWN = "my photographs"
+AGGREGATORS = {"dataset", "audit-all", "train", "evaluate", "report"}
+
+
+def shrunken() -> dict:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["root"] = str(ROOT)
+    params["photographs"] |= {"source": OWN, "name": "mine", "crops": 6}
+    params["clip"]["model"] |= {"steps": 12, "floor": 0.0}
+    params["captioner"]["model"] |= {"steps": 12, "floor": 0.0}
+    params["captions"]["batch_size"] = 2
+    params["clip"]["batch_size"] = 4
+    keep = ("latent-unet", "autoencoder-fine", "patch-match")
+    params["generators"] = {name: params["generators"][name] for name in keep}
+    unet = params["generators"]["latent-unet"]
+    unet["batch_size"] = 2
+    unet["model"] |= {"steps": 10, "floor": -9.0}
+    unet["model"]["autoencoder"] |= {"steps": 40, "floor": -99.0}
+    params["generators"]["autoencoder-fine"]["model"] |= {"steps": 40, "floor": -99.0}
+    params["generators"]["patch-match"]["settings"]["patches"] = 300
+    params["detectors"]["folds"] = 3
+    params["detectors"]["concept"]["steps"] = 20
+    params["evaluation"]["bootstrap"] = 100
+    return params
+
+
+class Project:
+    def __init__(self, folder: Path):
+        self.folder = folder
+        (folder / ".dvc").mkdir()
+        for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
+            shutil.copy(ROOT / name, folder / name)
+        self.params = shrunken()
+        self.write()
+        self._photographs()
+        for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+            self.git(*command)
+
+    def _photographs(self) -> None:
+        """Six originals in six guises, and one file that is none."""
+        own = self.folder / OWN
+        own.mkdir()
+        found = {o.file: o.path for o in find_originals(ROOT / "pipeline/photographs/packaged.csv")}
+        for name, suffix in {"chelsea": "jpg", "coffee": "png", "china": "webp", "flower": "bmp", "tulips": "tiff", "sail": "jpg"}.items():
+            with Image.open(found[name]) as image:
+                image = image.convert("CMYK" if name == "sail" else "RGBA" if name == "coffee" else "RGB")
+                image.save(own / f"{name}.{suffix}")
+        (own / "broken.jpg").write_bytes(b"\xff\xd8 torn")
+
+    def write(self) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
+
+    def git(self, *arguments: str) -> None:
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+        subprocess.run(["git", *identity, *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def dvc(self, *arguments: str, fails: bool = False) -> str:
+        process = self.start(*arguments)
+        out, _ = process.communicate()
+        assert (process.returncode != 0) == fails, out[-4000:]
+        return out
+
+    def repro(self) -> set[str]:
+        """Run the pipeline; the names of the stages that really ran (not those restored from the run cache)."""
+        return stages(self.dvc("repro"))
+
+    def digests(self, *names: str) -> dict[str, str]:
+        files = [p for name in names for p in [*sorted((self.folder / name).rglob("*")), self.folder / name] if p.is_file()]
+        return {str(p.relative_to(self.folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def stages(out: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", out))
+
+
+def of(generator: str, *, model: bool = True) -> set[str]:
+    names = {f"{stage}@{generator}" for stage in ("generate", "package", "audit", "features")}
+    return names | ({f"models@{generator}"} if model else set())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    folder = tmp_path_factory.mktemp("synthclic") / "a project"
+    folder.mkdir()
+    return Project(folder)
+
+
+def test_the_first_run_builds_everything(project):
+    out = project.dvc("repro")
+    assert "Where to look" in out and "data/dataset" in out
+    for name in project.params["generators"]:
+        assert of(name) <= stages(out)
+    project.git("add", "-A")
+    project.git("commit", "-qm", "first run")
+
+
+def test_own_photographs_are_used_and_the_torn_one_is_counted(project):
+    counts = read_json(project.folder / "metrics/photographs.json")
+    assert counts["groups"]["total"] == 6 and counts["set_aside"] == 1
+    (aside,) = read_json(project.folder / "data/photographs/set-aside.json")
+    assert aside["file"] == "broken.jpg" and aside["reason"]
+
+
+def test_the_dataset_opens_and_is_paired(project, tmp_path):
+    from datasets import load_dataset
+
+    dataset = load_dataset(str(project.folder / "data/dataset"), cache_dir=str(tmp_path))
+    assert set(dataset) == {"train", "validation", "test"}
+    groups = {split: set(part["group"]) for split, part in dataset.items()}
+    assert not groups["train"] & groups["test"] and not groups["validation"] & (groups["train"] | groups["test"])
+    for part in dataset.values():
+        ids = {source: {i for i, s in zip(part["image_id"], part["source"], strict=True) if s == source} for source in set(part["source"])}
+        assert set(ids) == {"mine", *project.params["generators"]}
+        assert all(found == ids["mine"] for found in ids.values())
+        assert {image.size for image in part["image"]} == {(64, 64)}
+        assert all(prompt.startswith("A photo of") for prompt in part["prompt"])
+
+
+def test_generators_get_the_stored_captions_and_nothing_else(project):
+    captions = {row["image_id"]: row for row in read_rows(project.folder / "data/captions", "captions")}
+    assert all(row["model"] and len(row["revision"]) == 64 for row in captions.values())
+    for row in read_rows(project.folder / "data/generated/latent-unet", "counterparts"):
+        assert row["prompt"] == captions[row["image_id"]]["prompt"]
+
+
+def test_metrics_are_named_finite_numbers_with_intervals(project):
+    headline = read_json(project.folder / "metrics/headline.json")
+    assert headline["originals"] == 6
+    assert 0 <= headline["linear"]["same_generator"]["AP_low"] <= headline["linear"]["same_generator"]["AP"] <= 1
+    table = read_json(project.folder / "metrics/generalization/linear.json")
+    assert set(table["all"]["generators"]) == set(project.params["generators"])
+    assert "matched_AP" in table["all"]["generators"]["latent-unet"], "a generator with an autoencoder has its control"
+    assert "over 6 originals" in (project.folder / "metrics/tables.md").read_text()
+    for picture in ("pairs", "generalization", "precision_recall"):
+        with Image.open(project.folder / f"plots/{picture}.png") as image:
+            assert min(image.size) > 150
+
+
+def test_every_model_says_which_originals_it_saw(project):
+    train = {row["group"] for row in read_rows(project.folder / "data/photographs", "photographs") if row["split"] == "train"}
+    for name in ("clip", "captioner", "latent-unet", "autoencoder-fine"):
+        assert set(read_json(project.folder / f"data/models/{name}/training.json")["seen_groups"]) == train
+    assert len(read_json(project.folder / "data/models/patch-match/training.json")["seen_groups"]) == 6
+
+
+def test_a_second_run_runs_nothing(project):
+    assert project.repro() == set()
+
+
+def test_a_changed_setting_shows_in_the_metrics_and_a_reverted_one_leaves_no_trace(project):
+    project.params["detectors"]["linear"]["C"] = 0.001
+    project.write()
+    assert project.repro() == {"train", "evaluate", "report"}
+    changed = json.loads(project.dvc("metrics", "diff", "--json"))
+    assert any(key.startswith("linear.") for key in changed["metrics/headline.json"])
+    assert not any(key.startswith(("concept.", "orthogonal.")) for key in changed["metrics/headline.json"])
+    project.params["detectors"]["linear"]["C"] = 0.1
+    project.write()
+    project.repro()
+    assert json.loads(project.dvc("metrics", "diff", "--json")) == {}
+
+
+def test_adding_a_generator_runs_its_own_stages_and_the_aggregators(project):
+    project.params["generators"]["patch-again"] = json.loads(json.dumps(project.params["generators"]["patch-match"]))
+    project.params["generators"]["patch-again"]["settings"]["side"] = 3
+    project.write()
+    assert project.repro() == of("patch-again") | AGGREGATORS
+    assert "patch-again" in read_json(project.folder / "metrics/generalization/linear.json")["all"]["generators"]
+
+
+def test_changing_one_generators_settings_runs_that_one_only(project):
+    before = project.digests("data/generated/latent-unet", "data/models")
+    project.params["generators"]["patch-again"]["settings"]["strength"] = 0.5
+    project.write()
+    assert project.repro() == of("patch-again", model=False) | AGGREGATORS
+    assert project.digests("data/generated/latent-unet", "data/models") == before
+
+
+def test_removing_a_generator_takes_it_out_of_the_numbers(project):
+    del project.params["generators"]["patch-again"]
+    project.write()
+    project.repro()
+    for path in (project.folder / "metrics").rglob("*"):
+        if path.is_file():
+            assert "patch-again" not in path.read_text() or path.parent.name == "models", path
+    assert "patch-again" not in (project.folder / "data/dataset/README.md").read_text()
+    assert json.loads(project.dvc("metrics", "diff", "--json")) == {}, "the numbers are those from before it came"
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind", "outs"),
+    [
+        ("caption", "caption", "data/captions"),
+        ("generate@latent-unet", "generate", "data/generated/latent-unet"),
+        ("features@latent-unet", "features", "data/features/latent-unet.parquet"),
+    ],
+)
+def test_a_killed_stage_goes_on_and_ends_as_if_never_disturbed(project, stage, kind, outs):
+    undisturbed = project.digests(outs)
+    store = project.folder / ".work" / kind
+    shutil.rmtree(store)
+    process = project.start("repro", "--force", "--single-item", stage)
+    while process.poll() is None and len(finished(store)) < 3:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    saved = finished(store)
+    assert len(saved) >= 3
+    times = {path: path.stat().st_mtime_ns for path in saved}
+    assert not project.digests(outs), "nothing half-written stands in for the result"
+    out = project.dvc("repro")
+    assert stage in stages(out)
+    assert f"{len(saved)} of " in out, "what was finished was found"
+    assert {path: path.stat().st_mtime_ns for path in saved} == times, "and not made again"
+    assert project.digests(outs) == undisturbed
+
+
+def finished(store: Path) -> list[Path]:
+    return [path for path in store.rglob("*") if path.is_file() and not path.name.endswith(".tmp")] if store.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("generator", "change", "sentence"),
+    [
+        (
+            "autoencoder-fine",
+            {"kind": "autoencoders"},
+            "generators.autoencoder-fine.kind: unknown kind 'autoencoders'; did you mean 'autoencoder'",
+        ),
+        ("patch-match", {"batch_sise": 3}, "generators.patch-match.batch_sise: is not a parameter; did you mean 'batch_size'"),
+    ],
+)
+def test_bad_parameters_stop_at_once_and_leave_everything_as_it_was(project, generator, change, sentence):
+    before = project.digests("data/dataset", "metrics")
+    good = dict(project.params["generators"][generator])
+    project.params["generators"][generator] = {**good, **change}
+    project.write()
+    out = project.dvc("repro", fails=True)
+    assert sentence in out and "Traceback" not in out
+    project.params["generators"][generator] = good
+    project.write()
+    project.repro()
+    assert project.digests("data/dataset", "metrics") == before
+
+
+def test_the_trained_detector_answers_about_ones_own_images(project):
+    command = [sys.executable, "-m", "detector.cli", "detect", OWN]
+    out = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
+    verdicts = dict(line.split("\t")[:2] for line in out.splitlines() if "\t" in line)
+    assert len(verdicts) == 7
+    assert verdicts[f"{OWN}/broken.jpg"] == "unreadable"
+    assert set(verdicts.values()) <= {"real", "synthetic", "unreadable"}
+    assert "originals" in out.splitlines()[0]
