@@ -36,9 +36,7 @@ def _check(path: Path) -> None:
     params = load_params(path)
     source = path.parent / params.photographs.source
     if not source.exists():
-        raise UserError(
-            f"photographs.source: {params.photographs.source!r} does not exist; give a folder of photographs or a .csv catalogue"
-        )
+        raise UserError(f"photographs.source: {params.photographs.source!r} does not exist; give a folder of photographs or a .csv")
     families: dict[str, list[str]] = {}
     for name, entry in params.generators.items():
         families.setdefault(entry.family, []).append(name)

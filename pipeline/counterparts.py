@@ -43,7 +43,7 @@ COUNTERPART = pa.schema(
 
 
 def make_counterparts(name: str, params: Params, photographs: Path, captions: Path, model: Path) -> Iterator[dict]:
-    """Yield a COUNTERPART row for every photograph, in the order of their ids."""
+    """Yield a COUNTERPART row for every photograph, in the order of the batch grid."""
     import torch
 
     torch.set_num_threads(1)  # the result may depend on the number of threads, so it is part of the recipe
@@ -95,8 +95,8 @@ def make_counterparts(name: str, params: Params, photographs: Path, captions: Pa
 
     items = {i: digest(row["sha256"], row["group"], row["split"], prompts[i], seeds[i]) for i, row in rows.items()}
     store = WorkStore(params.work, "generate")
-    tables = stored_batches(items, entry.batch_size, recipe, store, compute, f"{name}: counterparts")
-    yield from pa.concat_tables(tables).sort_by("image_id").to_pylist()
+    for table in stored_batches(items, entry.batch_size, recipe, store, compute, f"{name}: counterparts"):
+        yield from table.to_pylist()
 
 
 def defect(image: np.ndarray, photograph: np.ndarray) -> str | None:

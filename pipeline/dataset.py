@@ -17,7 +17,7 @@ import yaml
 
 from pipeline.files import replacing_folder
 from pipeline.photographs.splits import SPLITS
-from pipeline.records import write_table
+from pipeline.records import ShardWriter
 
 PHOTOGRAPHS = "photographs"
 """The folder of real photographs; generators' folders carry their keys."""
@@ -90,22 +90,15 @@ def _shared(row: dict, ds_name: str, source: str, label: int) -> dict:
 
 
 def write_source(folder: Path, rows: Iterable[dict], rows_per_shard: int) -> dict[str, dict]:
-    """Write one source's shards; returns {split: {rows, files}} for its manifest. Rows absent from a column are null."""
-    import pyarrow as pa
-
+    """Write one source's shards; returns {split: {rows, files}} for its manifest. Columns a row lacks are null."""
     schema = features().arrow_schema
-    by_split: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    for row in rows:
-        by_split[row["split"]].append({name: row.get(name) for name in schema.names})
-    written = {}
     with replacing_folder(folder) as target:
-        for split, members in by_split.items():
-            shards = [members[i : i + rows_per_shard] for i in range(0, len(members), rows_per_shard)]
-            files = [f"{split}-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
-            for file, shard in zip(files, shards, strict=True):
-                write_table(target / file, pa.Table.from_pylist(shard, schema=schema))
-            written[split] = {"rows": len(members), "files": files}
-    return written
+        writers = {split: ShardWriter(target, split, schema, rows_per_shard) for split in SPLITS}
+        for row in rows:
+            writers[row["split"]].add({name: row.get(name) for name in schema.names})
+        for writer in writers.values():
+            writer.flush()
+    return {split: {"rows": writer.rows, "files": writer.files} for split, writer in writers.items()}
 
 
 def card(name: str, manifests: list[dict]) -> str:

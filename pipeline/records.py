@@ -20,25 +20,36 @@ def write_table(path: Path | str, table: pa.Table, row_group: int = 256) -> None
         pq.write_table(table, temporary, row_group_size=row_group, compression="zstd", write_page_checksum=True)
 
 
-def write_shards(folder: Path, prefix: str, rows: Iterable[dict], schema: pa.Schema, rows_per_shard: int = 2000) -> int:
-    """Write rows as `<prefix>-00000.parquet`, ...; returns their number. Zero rows still make one (empty) shard."""
-    folder.mkdir(parents=True, exist_ok=True)
-    buffer: list[dict] = []
-    shard = total = 0
+class ShardWriter:
+    """Collects rows and writes `<prefix>-00000.parquet`, ... of `rows_per_shard` rows; one shard in memory at a time."""
 
-    def flush() -> None:
-        nonlocal shard, buffer
-        write_table(folder / f"{prefix}-{shard:05d}.parquet", pa.Table.from_pylist(buffer, schema=schema))
-        shard, buffer = shard + 1, []
+    def __init__(self, folder: Path, prefix: str, schema: pa.Schema, rows_per_shard: int):
+        self.folder, self.prefix, self.schema, self.rows_per_shard = folder, prefix, schema, rows_per_shard
+        self.buffer: list[dict] = []
+        self.files: list[str] = []
+        self.rows = 0
 
+    def add(self, row: dict) -> None:
+        self.buffer.append(row)
+        self.rows += 1
+        if len(self.buffer) == self.rows_per_shard:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is left, if anything."""
+        if self.buffer:
+            self.files.append(f"{self.prefix}-{len(self.files):05d}.parquet")
+            write_table(self.folder / self.files[-1], pa.Table.from_pylist(self.buffer, schema=self.schema))
+            self.buffer = []
+
+
+def write_shards(folder: Path, prefix: str, rows: Iterable[dict], schema: pa.Schema, rows_per_shard: int) -> int:
+    """Write all rows as shards; returns their number."""
+    writer = ShardWriter(folder, prefix, schema, rows_per_shard)
     for row in rows:
-        buffer.append(row)
-        total += 1
-        if len(buffer) == rows_per_shard:
-            flush()
-    if buffer or shard == 0:
-        flush()
-    return total
+        writer.add(row)
+    writer.flush()
+    return writer.rows
 
 
 def shard_paths(folder: Path | str, prefix: str) -> list[Path]:

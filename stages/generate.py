@@ -1,5 +1,6 @@
 """generate@<generator>: one counterpart for every photograph."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.counterparts import COUNTERPART, make_counterparts
@@ -11,18 +12,26 @@ from stages.run import run
 
 
 def main(params: Params, name: str) -> None:
-    rows = list(make_counterparts(name, params, Path("data/photographs"), Path("data/captions"), Path("data/models") / name))
-    made = [row for row in rows if row["problem"] is None]
-    dropped = [{"image_id": row["image_id"], "reason": row["problem"]} for row in rows if row["problem"] is not None]
-    if len(made) < len(rows) / 2:
-        raise UserError(
-            f"generators.{name}: {len(dropped)} of {len(rows)} counterparts are unusable (first: {dropped[0]['image_id']}, "
-            f"{dropped[0]['reason']}); look at the model and its settings"
-        )
+    rows = make_counterparts(name, params, Path("data/photographs"), Path("data/captions"), Path("data/models") / name)
+    dropped: list[dict] = []
     with replacing_folder(Path("data/generated") / name) as folder:
-        write_shards(folder, "counterparts", made, COUNTERPART, params.dataset.rows_per_shard)
+        made = write_shards(folder, "counterparts", usable(rows, dropped), COUNTERPART, params.dataset.rows_per_shard)
+        if made < len(dropped):
+            raise UserError(
+                f"generators.{name}: {len(dropped)} of {made + len(dropped)} counterparts are unusable (first: "
+                f"{dropped[0]['image_id']}, {dropped[0]['reason']}); look at the model and its settings"
+            )
         write_json(folder / "dropped.json", dropped)
-    print(f"{name}: {len(made)} counterparts, {len(dropped)} set aside")
+    print(f"{name}: {made} counterparts, {len(dropped)} set aside")
+
+
+def usable(rows: Iterable[dict], dropped: list[dict]) -> Iterator[dict]:
+    """Pass on the rows that hold a counterpart; note the others, with their reason, in `dropped`."""
+    for row in rows:
+        if row["problem"] is None:
+            yield row
+        else:
+            dropped.append({"image_id": row["image_id"], "reason": row["problem"]})
 
 
 if __name__ == "__main__":

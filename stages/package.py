@@ -14,12 +14,12 @@ def main(params: Params, name: str) -> None:
     manifest = {"folder": name, "family": None, "mode": None, "dropped": 0}
     if name == PHOTOGRAPHS:
         prompts = {row["image_id"]: row["prompt"] for row in read_rows("data/captions", "captions")}
-        photographs = list(read_rows("data/photographs", "photographs"))
+        photographs = read_rows("data/photographs", "photographs")
         rows = photograph_rows(photographs, prompts, params.photographs.name, params.dataset.name)
         manifest |= {
             "source": params.photographs.name,
             "licence": "per row",
-            "groups": len({row["group"] for row in photographs}),
+            "groups": len({row["group"] for row in read_rows("data/photographs", "photographs", ["group"])}),
         }
     else:
         entry, generated = params.generators[name], Path("data/generated") / name

@@ -8,12 +8,10 @@ from PIL import Image
 def textured(seed: int, width: int = 200, height: int = 160) -> Image.Image:
     """A picture with structure at several scales, different for each seed: not a photograph, but compressible like one."""
     random = np.random.default_rng(seed)
-    layers = [
-        np.asarray(
-            Image.fromarray(random.integers(0, 256, (height // s + 1, width // s + 1, 3), np.uint8)).resize((width, height), 3), float
-        )
-        for s in (40, 10, 3)
-    ]
+    layers = []
+    for cell in (40, 10, 3):
+        grid = random.integers(0, 256, (height // cell + 1, width // cell + 1, 3), np.uint8)
+        layers.append(np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC), float))
     return Image.fromarray((0.6 * layers[0] + 0.3 * layers[1] + 0.1 * layers[2]).astype(np.uint8))
 
 

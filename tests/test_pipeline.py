@@ -265,7 +265,7 @@ def finished(store: Path) -> list[Path]:
         (
             "autoencoder-fine",
             {"kind": "autoencoders"},
-            "generators.autoencoder-fine.kind: unknown kind 'autoencoders'; did you mean 'autoencoder'",
+            "autoencoder-fine.kind: unknown kind 'autoencoders'; did you mean 'autoencoder'",
         ),
         ("patch-match", {"batch_sise": 3}, "generators.patch-match.batch_sise: is not a parameter; did you mean 'batch_size'"),
     ],

@@ -5,7 +5,10 @@ Saved as a `StableDiffusion3Pipeline` with one text encoder in both CLIP slots a
 
 from __future__ import annotations
 
+from pipeline.training.denoisers import DenoiserSettings
 from pipeline.training.job import Job, require
+
+Settings = DenoiserSettings
 
 LAYERS, HEADS, HEAD, PATCH, POOLED = 4, 4, 32, 2, 96
 

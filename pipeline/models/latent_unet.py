@@ -5,7 +5,10 @@ Saved as a `StableDiffusionPipeline`. Loss: v-prediction with min-SNR weights (H
 
 from __future__ import annotations
 
+from pipeline.training.denoisers import DenoiserSettings
 from pipeline.training.job import Job, require
+
+Settings = DenoiserSettings
 
 CHANNELS = (32, 64)
 MIN_SNR_GAMMA = 5.0

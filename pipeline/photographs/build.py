@@ -21,6 +21,7 @@ from pipeline.records import IMAGE, write_shards
 
 LARGEST_ORIGINAL = 512
 """Shorter side, in pixels, to which originals kept for training are reduced."""
+ORIGINALS_PER_SHARD = 100
 
 PHOTOGRAPH = pa.schema(
     [
@@ -76,8 +77,10 @@ def build_photographs(params: Params, folder: Path) -> Report:
     splits = assign_splits((o.group for o in usable), params.photographs.splits.model_dump(), params.seed)
     report.groups.update(splits.values())
     rows = _photographs(usable, splits, params, report)
-    write_shards(folder, "photographs", track(rows, "cutting photographs", unit="photograph"), PHOTOGRAPH)
-    write_shards(folder, "originals", _originals(usable, splits), ORIGINAL, rows_per_shard=100)
+    rows = track(rows, "cutting photographs", unit="photograph")
+    write_shards(folder, "photographs", rows, PHOTOGRAPH, params.dataset.rows_per_shard)
+    if params.photographs.crops is not None:  # whole photographs are their own originals
+        write_shards(folder, "originals", _originals(usable, splits), ORIGINAL, ORIGINALS_PER_SHARD)
     return report
 
 

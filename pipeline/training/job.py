@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.images import read_image
-from pipeline.records import read_rows
+from pipeline.records import read_rows, shard_paths
 
 
 class LearnedNothing(Exception):
@@ -32,8 +32,9 @@ class Job:
 
     @cached_property
     def originals(self) -> list[dict]:
-        """Rows file, group, subject, split and the decoded image."""
-        rows = read_rows(self.photographs, "originals", ["file", "group", "subject", "split", "image"])
+        """Rows with group, subject, split and the decoded image."""
+        whole = "originals" if shard_paths(self.photographs, "originals") else "photographs"
+        rows = read_rows(self.photographs, whole, ["group", "subject", "split", "image"])
         return [{**row, "image": read_image(row["image"]["bytes"])[0]} for row in rows]
 
     def groups(self, seen: bool) -> list[str]:
