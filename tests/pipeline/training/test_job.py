@@ -1,0 +1,57 @@
+"""What a model may learn from, and that one which learned nothing stops the pipeline."""
+
+import numpy as np
+import pytest
+
+from pipeline.images import encode_png
+from pipeline.photographs.build import ORIGINAL
+from pipeline.records import write_shards
+from pipeline.training.job import Job, LearnedNothing, require
+from tests.conftest import textured
+
+SPLIT = {"a": "train", "b": "train", "c": "validation", "d": "test"}
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    rows = (
+        {"file": f, "group": g, "subject": "a thing", "split": SPLIT[g], "image": {"bytes": encode_png(textured(ord(f[-1]))), "path": f}}
+        for g in SPLIT
+        for f in ([f"{g}0", f"{g}1"] if g == "a" else [f"{g}0"])
+    )
+    write_shards(tmp_path / "photographs", "originals", rows, ORIGINAL, 100)
+    return tmp_path / "photographs"
+
+
+def job(photographs, settings=None, folder=None) -> Job:
+    return Job("model", settings, 1, 64, photographs, folder)
+
+
+def test_only_the_train_split_is_learned_from(photographs):
+    assert job(photographs).groups(seen=True) == ["a", "b"]
+    assert set(job(photographs).crops(6, True, 1).groups) == {"a", "b"}
+    assert set(job(photographs).crops(6, False, 1).groups) == {"c", "d"}
+
+
+def test_views_of_one_original_share_its_crops(photographs):
+    crops = job(photographs).crops(6, True, 1)
+    assert crops.images.shape == (12, 64, 64, 3) and (crops.groups == "a").sum() == 6
+    again = job(photographs).crops(6, True, 1)
+    assert np.array_equal(crops.images, again.images)
+    assert not np.array_equal(crops.images, job(photographs).crops(6, True, 2).images)
+
+
+def test_a_quality_below_the_floor_is_loud():
+    require(0.8, 0.7, "accuracy")
+    for quality in (0.6, float("nan")):
+        with pytest.raises(LearnedNothing, match="accuracy is .* below the floor of 0.7"):
+            require(quality, 0.7, "accuracy")
+
+
+def test_an_untrained_autoencoder_is_refused(photographs, tmp_path):
+    from pipeline.models import autoencoder
+
+    settings = autoencoder.Settings(steps=2, floor=3.0)
+    with pytest.raises(LearnedNothing, match="reconstruction gain"):
+        autoencoder.make(job(photographs, settings, tmp_path))
+    assert not list(tmp_path.glob("*.safetensors"))
