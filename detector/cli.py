@@ -18,14 +18,14 @@ def main(arguments: list[str] | None = None) -> None:
     check.add_argument("params", nargs="?", default="params.yaml", type=Path)
     detect = commands.add_parser("detect", help="synthetic or not: one line per image")
     detect.add_argument("paths", nargs="+", type=Path, help="images, or folders of images")
-    detect.add_argument("--detector", type=Path, default=Path("data/detectors/linear/all"), help="a detector's folder")
+    detect.add_argument("--detector", type=Path, help="a detector's folder (default: the headline detector trained on all generators)")
     detect.add_argument("--clip", type=Path, default=Path("data/models/clip"), help="the CLIP it was trained on")
     options = parser.parse_args(arguments)
     try:
         if options.command == "check":
             _check(options.params)
         else:
-            _detect(options.paths, options.detector, options.clip)
+            _detect(options.paths, options.detector or _headline_detector(), options.clip)
     except UserError as error:
         sys.exit(f"error: {error}")
 
@@ -45,6 +45,12 @@ def _check(path: Path) -> None:
         print(f"{family}: {', '.join(names)}")
 
 
+def _headline_detector() -> Path:
+    from pipeline.params import load_params
+
+    return Path("data/detectors") / load_params().evaluation.headline / "all"
+
+
 def _detect(paths: list[Path], folder: Path, clip_folder: Path, batch_size: int = 64) -> None:
     from detector.saved import load_detector
     from pipeline.progress import track
@@ -62,7 +68,7 @@ def _detect(paths: list[Path], folder: Path, clip_folder: Path, batch_size: int 
     training = detector.training
     print(
         f"# {detector.kind} detector trained on {training['photographs']} photographs of {training['originals']} originals "
-        f"({training['dataset']}): a verdict on anything else is a guess"
+        f"({training['dataset']}): a verdict on anything else is a guess. Synthetic above {sigmoid(detector.threshold):.3f}."
     )
     files = list(_images(paths))
     for start in track(range(0, len(files), batch_size), "detecting", unit="batch"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import UserError
 from pipeline.files import read_json
 
 RECOGNISED = 0.7
@@ -17,6 +18,8 @@ def concept_bank(folder: Path) -> tuple[list[str], np.ndarray]:
     from detector.clip import Clip
 
     known = [item for item in read_json(folder / "concepts.json") if item["accuracy"] >= RECOGNISED]
+    if not known:
+        raise UserError(f"clip: {folder} recognises no concept (none reaches {RECOGNISED} on held-out edits); train it longer")
     clip = Clip(folder)
     high = _unit(clip.text_features([item["high"] for item in known]))
     low = _unit(clip.text_features([item["low"] for item in known]))

@@ -7,13 +7,12 @@ splits take these parts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from detector.base import LogitClassifier
-from detector.features import IMAGE, FeatureTable
+from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
 from detector.saved import KINDS, POINT
 from pipeline.errors import UserError
 from pipeline.seeds import digest
@@ -64,10 +63,17 @@ def estimator(kind: str, settings: dict, concepts: np.ndarray, seed: int) -> Log
     return KINDS[kind](**settings, **extra)
 
 
-def fit_part(model: LogitClassifier, kind: str, table: FeatureTable, sources: list[str], part: Part) -> float:
-    """Fit on a part's training groups; returns the threshold chosen on its validation groups."""
+def fit_part(model: LogitClassifier, kind: str, table: FeatureTable, sources: list[str], part: Part, matched: bool = False) -> float:
+    """Fit on a part's training groups; returns the threshold chosen on its validation groups.
+
+    `matched` fits on reconstructions in place of photographs: each source's counterparts against the photographs passed
+    through that source's own autoencoder. What is learned then cannot be what the autoencoder does to any picture.
+    """
     x = getattr(table, POINT[kind])
-    usable = (table.role == IMAGE) & ((table.label == REAL) | np.isin(table.source, sources))
+    if matched:
+        usable = np.isin(table.source, sources)
+    else:
+        usable = (table.role == IMAGE) & ((table.label == REAL) | np.isin(table.source, sources))
     train = usable & np.isin(table.group, list(part.train))
     validation = usable & np.isin(table.group, list(part.validation))
     model.fit(x[train], table.label[train])
@@ -89,13 +95,29 @@ def best_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
     return float((ranked[edge] + ranked[edge + 1]) / 2)
 
 
-def scores(
-    kind: str, settings: dict, concepts: np.ndarray, seed: int, table: FeatureTable, sources: list[str], many: list[Part]
-) -> Iterator[tuple]:
-    """Yield (row indices, logits, threshold, model) of every part's test groups: all sources, reconstructions included."""
-    x = getattr(table, POINT[kind])
-    for part in many:
-        model = estimator(kind, settings, concepts, seed)
-        threshold = fit_part(model, kind, table, sources, part)
-        rows = np.flatnonzero(np.isin(table.group, list(part.test)))
-        yield rows, model.decision_function(x[rows]), threshold, model
+def with_autoencoder(table: FeatureTable) -> list[str]:
+    """The sources that have reconstructions, in the order of the table."""
+    return list(dict.fromkeys(table.source[table.role == RECONSTRUCTION].tolist()))
+
+
+class CrossFit:
+    """Out-of-fold scores of one kind of detector; equal training sets are fitted once."""
+
+    def __init__(self, kind: str, settings: dict, concepts: np.ndarray, seed: int, table: FeatureTable, many: list[Part]):
+        self.kind, self.settings, self.concepts, self.seed = kind, settings, concepts, seed
+        self.table, self.many = table, many
+        self._done: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+
+    def scores(self, sources: list[str], matched: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """(logit, threshold) for every row of the table, each from the part whose detector never saw the row's original."""
+        key = (*sorted(sources), matched)
+        if key not in self._done:
+            logit, threshold = np.full(len(self.table), np.nan), np.full(len(self.table), np.nan)
+            x = getattr(self.table, POINT[self.kind])
+            for part in self.many:
+                model = estimator(self.kind, self.settings, self.concepts, self.seed)
+                chosen = fit_part(model, self.kind, self.table, sources, part, matched)
+                rows = np.isin(self.table.group, list(part.test))
+                logit[rows], threshold[rows] = model.decision_function(x[rows]), chosen
+            self._done[key] = logit, threshold
+        return self._done[key]

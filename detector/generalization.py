@@ -30,6 +30,7 @@ class Scores:
     image_id: np.ndarray
     group: np.ndarray
     source: np.ndarray
+    control: np.ndarray  # none, or matched: scored by a detector fitted on reconstructions in place of photographs
     role: np.ndarray
     label: np.ndarray
     score: np.ndarray
@@ -44,8 +45,7 @@ class Cell:
     """One generator's counterparts against all photographs."""
 
     values: dict[str, float]
-    draws: np.ndarray  # of the AP
-    matched_draws: np.ndarray | None = None
+    draws: dict[str, np.ndarray]  # bootstrap draws of those values that are average precisions
 
 
 class Table:
@@ -58,12 +58,13 @@ class Table:
         self.photographs = photographs
 
     def cell(self, scores: Scores, generator: str) -> Cell:
-        """Metrics of `generator` against all photographs, rounded nowhere."""
-        of_source = (scores.role == IMAGE) & np.isin(scores.source, [self.photographs, generator])
-        pair = scores.where(of_source)
-        values, draws = self._ap("AP", pair)
+        """Metrics of `generator` against all photographs."""
+        plain = scores.where(scores.control == "none")
+        pair = plain.where((plain.role == IMAGE) & np.isin(plain.source, [self.photographs, generator]))
+        cell = Cell({}, {})
+        self._ap(cell, "AP", pair)
         over = pair.score > pair.threshold
-        values |= {
+        cell.values |= {
             "AUROC": auroc(pair.score, pair.label),
             "accuracy": float((over == (pair.label == 1)).mean()),
             "specificity": float((~over[pair.label == 0]).mean()),
@@ -72,38 +73,40 @@ class Table:
             "paired_win_rate": win_rate(pair.image_id, pair.score, pair.label),
         }
         if len(self.groups) >= ENOUGH_ORIGINALS:
-            values["TPR_at_1pct_FPR"] = tpr_at_fpr(pair.score, pair.label)
-        for name, inside in (("seen", True), ("unseen", False)):
+            cell.values["TPR_at_1pct_FPR"] = tpr_at_fpr(pair.score, pair.label)
+        for name, inside in (("AP_seen", True), ("AP_unseen", False)):
             part = pair.where(np.isin(pair.group, sorted(self.seen)) == inside)
             if len(set(part.label)) == 2:
-                values[f"AP_{name}"] = float(average_precision(part.score, part.label)[0])
-        return self._controls(Cell(values, draws), scores, generator)
-
-    def _controls(self, cell: Cell, scores: Scores, generator: str) -> Cell:
-        """What the AP is made of, where the generator has an autoencoder of its own.
-
-        matched: the photograph's reconstruction stands for the photograph; what is left is not the autoencoder's doing.
-        reconstruction: it stands for the counterpart; how far the autoencoder alone raises the alarm.
-        """
-        decoded = scores.where((scores.role == RECONSTRUCTION) & (scores.source == generator))
-        if not len(decoded.score):
-            return cell
-        fakes = scores.where((scores.role == IMAGE) & (scores.source == generator))
-        photographs = scores.where((scores.role == IMAGE) & (scores.source == self.photographs))
-        matched, cell.matched_draws = self._ap("matched_AP", _joined(decoded, fakes, 0, 1))
-        alone, _ = self._ap("reconstruction_AP", _joined(photographs, decoded, 0, 1))
-        cell.values |= matched | alone
+                self._ap(cell, name, part)
+        self._controls(cell, scores, generator)
         return cell
 
-    def _ap(self, name: str, scores: Scores) -> tuple[dict[str, float], np.ndarray]:
-        value = float(average_precision(scores.score, scores.label)[0])
+    def _controls(self, cell: Cell, scores: Scores, generator: str) -> None:
+        """What the AP is made of, where the generator has an autoencoder of its own.
+
+        matched: the photograph's reconstruction stands for the photograph, in training too; what is found then is not the
+        autoencoder's doing. reconstruction: it stands for the counterpart; how far the autoencoder alone raises the alarm.
+        """
+        decoded = (scores.role == RECONSTRUCTION) & (scores.source == generator)
+        if not decoded.any():
+            return
+        matched = scores.control == "matched"
+        if (matched & decoded).any():
+            made = (scores.role == IMAGE) & (scores.source == generator)
+            self._ap(cell, "matched_AP", _joined(scores.where(decoded & matched), scores.where(made & matched)))
+        photographs = (scores.role == IMAGE) & (scores.source == self.photographs)
+        self._ap(cell, "reconstruction_AP", _joined(scores.where(photographs & ~matched), scores.where(decoded & ~matched)))
+
+    def _ap(self, cell: Cell, name: str, scores: Scores) -> None:
         draws = average_precision(scores.score, scores.label, self.counts[:, np.searchsorted(self.groups, scores.group)])
         low, high = interval(draws)
-        return {name: value, f"{name}_low": low, f"{name}_high": high}, draws
+        cell.values |= {name: float(average_precision(scores.score, scores.label)[0]), f"{name}_low": low, f"{name}_high": high}
+        cell.draws[name] = draws
 
 
-def _joined(real: Scores, synthetic: Scores, real_label: int, synthetic_label: int) -> Scores:
-    label = np.r_[np.full(len(real.label), real_label), np.full(len(synthetic.label), synthetic_label)]
+def _joined(real: Scores, synthetic: Scores) -> Scores:
+    """Both, the first labelled real, the second synthetic."""
+    label = np.r_[np.zeros(len(real.label)), np.ones(len(synthetic.label))]
     arrays = {name: np.concatenate([getattr(real, name), getattr(synthetic, name)]) for name in Scores.__dataclass_fields__}
     return Scores(**{**arrays, "label": label})
 
@@ -115,13 +118,17 @@ class Summary:
     cells: dict[str, dict[str, Cell]]
     families: dict[str, str]
 
-    def mean(self, chosen: list[tuple[str, str]], matched: bool = False) -> dict[str, float] | None:
-        """Mean AP over the cells named by (training set, generator), with its interval; None where there are none."""
-        key = "matched_AP" if matched else "AP"
-        cells = [self.cells[train][test] for train, test in chosen if key in self.cells[train][test].values]
+    def mean(self, chosen: list[tuple[str, str]], key: str = "AP", among: str | None = None) -> dict[str, float]:
+        """Mean of an average precision over the cells (training set, generator) that have it, with its interval.
+
+        `among` keeps to the cells that also have that other value, so that two means are of the same cells. Empty where
+        no cell is left.
+        """
+        cells = [self.cells[train][test] for train, test in chosen]
+        cells = [cell for cell in cells if key in cell.draws and (among is None or among in cell.draws)]
         if not cells:
-            return None
-        low, high = interval(np.mean([cell.matched_draws if matched else cell.draws for cell in cells], axis=0))
+            return {}
+        low, high = interval(np.mean([cell.draws[key] for cell in cells], axis=0))
         return {key: float(np.mean([cell.values[key] for cell in cells])), f"{key}_low": low, f"{key}_high": high}
 
     @cached_property
@@ -137,13 +144,19 @@ class Summary:
             "left_out": [(f"without-{name}", name) for name in names if f"without-{name}" in self.cells],
         }
 
-    def headline(self) -> dict[str, dict[str, float]]:
-        """Every relation's mean AP; beside it the matched AP of those generators that have an autoencoder."""
-        out: dict[str, dict[str, float]] = {}
+    def headline(self) -> dict[str, dict]:
+        """Every relation's mean AP, on the originals the CLIP never saw too.
+
+        Under `matched`, where cells have that control: its mean and, beside it, the plain mean of the very same cells.
+        """
+        out: dict[str, dict] = {}
         for relation, chosen in self.relations.items():
-            value = self.mean(chosen)
-            if value is not None:
-                out[relation] = {**value, **(self.mean(chosen, matched=True) or {})}
+            if not chosen:
+                continue
+            out[relation] = {"cells": len(chosen), **self.mean(chosen), **self.mean(chosen, "AP_unseen")}
+            if matched := self.mean(chosen, "matched_AP"):
+                count = sum("matched_AP" in self.cells[train][test].draws for train, test in chosen)
+                out[relation]["matched"] = {"cells": count, **matched, **self.mean(chosen, "AP", among="matched_AP")}
         return out
 
 

@@ -10,8 +10,8 @@ from detector.base import LogitClassifier, balanced_weights
 class OrthogonalLinear(LogitClassifier):
     """a = W x + c with k projections, logit = v.a + d, activations pushed apart (Willi et al. 2026, `clip_orthogonal`).
 
-    Loss: class-balanced cross-entropy + `decorrelation` * ||I - A'A||_F / k + L2, where the columns of A are the centred,
-    normalised activations. Different from the published head on purpose: activations are centred (otherwise the term
+    Loss: class-balanced cross-entropy + `decorrelation` * ||I - A'A||_F^2 / k + L2 on W and on v, where the columns of A are the
+    centred, normalised activations. Different from the published head on purpose: the norm is squared (smooth at its minimum), activations are centred (otherwise the term
     punishes means, not correlation), the penalty is taken over all rows instead of a batch of 64 (whose noise floor is
     0.3), and classes are balanced. Being linear throughout, it decides no differently from one effective weight vector,
     `coef_`.
@@ -23,7 +23,7 @@ class OrthogonalLinear(LogitClassifier):
     decorrelation : float
         Weight of the orthogonality term (0.33 in the paper).
     C : float
-        Inverse strength of the L2 penalty on the effective weight vector.
+        Inverse strength of the L2 penalty on W and v, each by itself as weight decay would have it.
     max_iter : int
         L-BFGS iterations.
     random_state : int
@@ -61,9 +61,8 @@ class OrthogonalLinear(LogitClassifier):
             a = x @ W.T
             entropy = (weights * F.binary_cross_entropy_with_logits(a @ v + d, target, reduction="none")).mean()
             unit = F.normalize(a - a.mean(0), dim=0, eps=1e-9)
-            # The square keeps the term smooth at its minimum, where the Frobenius norm itself has no gradient.
             apart = (identity - unit.T @ unit).pow(2).sum() / k
-            penalty = (v @ W).pow(2).sum() / (2 * self.C * len(y))
+            penalty = (W.pow(2).sum() + v.pow(2).sum()) / (2 * self.C * len(y))
             loss = entropy + self.decorrelation * apart + penalty
             loss.backward()
             return loss

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 RELATIONS = {
-    "same_generator": "trained and tested on the same generator",
-    "within_family": "another generator of the same family",
-    "across_families": "a generator of another family",
-    "trained_on_all": "trained on all generators",
-    "left_out": "trained on all but the tested one",
+    "same_generator": "the same generator",
+    "within_family": "two generators of one family",
+    "across_families": "two generators of different families",
+    "trained_on_all": "all generators, then each",
+    "left_out": "all but one generator, then that one",
 }
 
 
-def headline_table(headline: dict) -> str:
-    """Rows are relations, columns detectors: mean AP [95 % interval], and the matched AP below it where there is one."""
-    kinds = [kind for kind, value in headline.items() if isinstance(value, dict)]
+def headline_table(kind: str, headline: dict) -> str:
+    """Rows are relations: mean AP with its interval, the same on originals new to the CLIP, and the matched control."""
+    unseen = headline["originals"] - headline["originals_seen_by_clip"]
     lines = [
-        f"### Mean AP over {headline['originals']} originals ({headline['photographs']} photographs; chance is 0.5)",
+        f"### {kind}: mean AP over {headline['originals']} originals ({headline['photographs']} photographs; chance is 0.5)",
         "",
-        "| test | " + " | ".join(f"{kind} | matched" for kind in kinds) + " |",
-        "|---|" + "---|---|" * len(kinds),
+        f"| trained and tested on | cells | AP | AP on the {unseen} originals new to the CLIP | matched AP | AP of the matched cells |",
+        "|---|---|---|---|---|---|",
     ]
     for relation, words in RELATIONS.items():
-        if relation in headline[kinds[0]]:
-            cells = [f"{_value(headline[kind][relation], 'AP')} | {_value(headline[kind][relation], 'matched_AP')}" for kind in kinds]
-            lines.append(f"| {words} | " + " | ".join(cells) + " |")
+        if relation in headline[kind]:
+            row = headline[kind][relation]
+            matched = row.get("matched", {})
+            cells = [_value(row, "AP"), _value(row, "AP_unseen"), _value(matched, "matched_AP"), _value(matched, "AP")]
+            lines.append(f"| {words} | {row['cells']} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,7 @@
-"""Passing images through a diffusers autoencoder, whatever its class."""
+"""Passing images through a diffusers autoencoder, whatever its class.
+
+Whoever changes what comes out raises `VERSION` in generators/autoencoder.py and generators/diffusers.py.
+"""
 
 from __future__ import annotations
 

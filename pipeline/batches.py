@@ -22,13 +22,17 @@ def stored_batches(
     store: WorkStore,
     compute: Callable[[list[str]], pa.Table],
     description: str,
+    shapes: dict[str, tuple[int, int]] | None = None,
 ) -> Iterator[pa.Table]:
     """Yield one table per cell of the batch grid, computed or found.
 
-    `items` maps each id to a digest of its own inputs; `recipe` holds what all items share (settings, model revision,
+    Items of different `shapes` are never in one cell. `items` maps each id to a digest of its own inputs; `recipe` holds what all items share (settings, model revision,
     versions). An entry's key is a digest of the recipe and of the whole cell, because composition changes results.
     """
-    cells = batch_grid(items, batch_size)
+    alike: dict[tuple[int, int] | None, list[str]] = {}
+    for item in items:
+        alike.setdefault(shapes[item] if shapes else None, []).append(item)
+    cells = [cell for shape in sorted(alike, key=str) for cell in batch_grid(alike[shape], batch_size)]
     keys = [digest(recipe, [(i, items[i]) for i in cell]) for cell in cells]
     bar = track(zip(cells, keys, strict=True), description, total=len(cells), unit="batch")
     found = 0

@@ -50,7 +50,7 @@ def make_counterparts(name: str, params: Params, photographs: Path, captions: Pa
     entry = params.generators[name]
     kind = kind_module(generators, entry.kind)
     prompts = {row["image_id"]: row["prompt"] for row in read_rows(captions, "captions")}
-    columns = ["image_id", "group", "split", "sha256", "image"]
+    columns = ["image_id", "group", "split", "sha256", "width", "height", "image"]
     rows = {row["image_id"]: row for row in read_rows(photographs, "photographs", columns)}
     seeds = {i: seed_of(params.seed, name, i) for i in rows}
     revision = folder_fingerprint(model)
@@ -71,16 +71,15 @@ def make_counterparts(name: str, params: Params, photographs: Path, captions: Pa
         images = loaded[0].counterparts(requests)
         decoded = loaded[0].reconstructions(requests) or [None] * len(cell)
         made = zip(requests, images, decoded, strict=True)
-        return pa.Table.from_pylist([_row(request, rows[request.image_id], *pictures) for request, *pictures in made], schema=COUNTERPART)
+        return pa.Table.from_pylist([_row(request, *pictures) for request, *pictures in made], schema=COUNTERPART)
 
-    def _row(request: Request, photograph: dict, image: np.ndarray, reconstruction: np.ndarray | None) -> dict:
+    def _row(request: Request, image: np.ndarray, reconstruction: np.ndarray | None) -> dict:
         problem = defect(image, request.photograph)
         data = None if problem else encode_png(image)
         height, width = request.photograph.shape[:2]
         return {
             "image_id": request.image_id,
             "group": request.group,
-            "split": photograph["split"],
             "image": data and {"bytes": data, "path": f"{request.image_id}.png"},
             "reconstruction": None if reconstruction is None else {"bytes": encode_png(reconstruction), "path": f"{request.image_id}.png"},
             "width": width,
@@ -93,10 +92,12 @@ def make_counterparts(name: str, params: Params, photographs: Path, captions: Pa
             "problem": problem,
         }
 
-    items = {i: digest(row["sha256"], row["group"], row["split"], prompts[i], seeds[i]) for i, row in rows.items()}
+    items = {i: digest(row["sha256"], row["group"], prompts[i], seeds[i]) for i, row in rows.items()}
     store = WorkStore(params.work, "generate")
-    for table in stored_batches(items, entry.batch_size, recipe, store, compute, f"{name}: counterparts"):
-        yield from table.to_pylist()
+    shapes = {i: (row["width"], row["height"]) for i, row in rows.items()}
+    for table in stored_batches(items, entry.batch_size, recipe, store, compute, f"{name}: counterparts", shapes):
+        for row in table.to_pylist():
+            yield {**row, "split": rows[row["image_id"]]["split"]}  # not stored: a new split changes no pixel
 
 
 def defect(image: np.ndarray, photograph: np.ndarray) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -13,10 +14,15 @@ from typing import Any
 
 
 @contextmanager
-def replacing_file(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path; on success it takes the place of `path`, on failure nothing is left."""
+def replacing_file(path: Path | str, shared: bool = False) -> Iterator[Path]:
+    """Yield a temporary path; on success it takes the place of `path`, on failure nothing is left.
+
+    What a killed predecessor left of the same file is removed first, unless `shared` says others may be writing it now.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not shared:
+        _remove_leftovers(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
@@ -35,6 +41,7 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
     """Yield a temporary folder; on success it takes the place of `path`, on failure nothing is left."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     try:
         yield temporary
@@ -46,8 +53,13 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_bytes(path: Path | str, data: bytes) -> None:
-    with replacing_file(path) as temporary:
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path | str, data: bytes, shared: bool = False) -> None:
+    with replacing_file(path, shared) as temporary:
         temporary.write_bytes(data)
 
 

@@ -21,7 +21,7 @@ from pipeline.registry import kind_module, kinds
 from pipeline.schema import Strict
 
 KEY = re.compile(r"^[a-z0-9][a-z0-9-]*$")
-RESERVED = ("photographs", "clip", "captioner", "all")
+RESERVED = ("photographs", "originals", "clip", "captioner", "all", "default")
 RESERVED_PREFIX = "without-"
 FAMILIES = ("gan", "diffusion", "flow", "autoregressive", "reconstruction", "patch")
 MODES = ("text-to-image", "image-to-image", "reconstruction", "import")

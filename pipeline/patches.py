@@ -1,4 +1,7 @@
-"""Patches of images as rows of a matrix, and banks of reference crops to take them from."""
+"""Patches of images as rows of a matrix, and banks of reference crops to take them from.
+
+Whoever changes what comes out raises `VERSION` in generators/patch_match.py and generators/patch_score.py.
+"""
 
 from __future__ import annotations
 

@@ -45,4 +45,4 @@ class WorkStore:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         payload = sink.getvalue().to_pybytes()
-        write_bytes(self._path(key), hashlib.sha256(payload).digest() + payload)
+        write_bytes(self._path(key), hashlib.sha256(payload).digest() + payload, shared=True)

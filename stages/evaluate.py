@@ -42,7 +42,7 @@ def fuller(summary: Summary) -> dict:
     for name, row in summary.cells.items():
         average = summary.mean([(name, generator) for generator in row])
         out[name] = {
-            **{key.replace("AP", "mAP", 1): value for key, value in average.items()},
+            **{f"m{key}": value for key, value in average.items()},
             "generators": {generator: cell.values for generator, cell in row.items()},
         }
     return out

@@ -11,7 +11,7 @@ from stages.run import run
 def main(params: Params) -> None:
     with replacing_folder(Path("data/photographs")) as folder:
         report = build_photographs(params, folder)
-        write_json(folder / "set-aside.json", report.set_aside)
+    write_json("data/set-aside.json", report.set_aside)
     counts = {
         "photographs": {"total": report.photographs.total(), **report.photographs},
         "groups": {"total": report.groups.total(), **report.groups},

@@ -42,8 +42,9 @@ def main(params: Params) -> None:
     ]
     write_json(PLOTS / "precision_recall.json", points)
     _collage(params, basis)
-    text = [headline_table(headline)]
+    text = []
     for name, values in metrics.items():
+        text.append(headline_table(name, headline))
         ordered = {**{row: values[row] for row in order}, **{k: v for k, v in values.items() if not isinstance(v, dict)}}
         text += [generalization_table(name, ordered), control_table(name, ordered)]
     write_bytes("metrics/tables.md", "\n".join(text).encode())
@@ -61,6 +62,7 @@ def _curves(kind: str, generators: list[str]) -> dict[str, tuple[np.ndarray, np.
     from sklearn.metrics import precision_recall_curve
 
     chosen = (pc.field("detector") == kind) & (pc.field("training_set") == "all") & (pc.field("role") == IMAGE)
+    chosen &= pc.field("control") == "none"
     table = pq.read_table("data/scores/scores.parquet", filters=chosen)
     source, label, score = (table[name].to_numpy(zero_copy_only=False) for name in ("source", "label", "score"))
     curves = {}

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from detector.concepts import concept_bank
-from detector.crossfit import estimator, fit_part, parts, scores, split_part, training_sets
-from detector.features import read_features
+from detector.crossfit import CrossFit, estimator, fit_part, parts, split_part, training_sets, with_autoencoder
+from detector.features import RECONSTRUCTION, FeatureTable, read_features
 from detector.saved import KINDS, Detector, save_detector
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import replacing_folder
@@ -29,37 +29,49 @@ def main(params: Params) -> None:
     many = parts(sorted(splits), splits, params.detectors.folds, params.seed)
     names, concepts = concept_bank(CLIP)
     revision = folder_fingerprint(CLIP)
-    plan = [(kind, name, sources) for kind in KINDS for name, sources in training_sets(list(params.generators)).items()]
+    decoded = with_autoencoder(table)
+    sets = training_sets(list(params.generators))
+    bar = track(range(len(KINDS) * len(sets)), "training detectors", unit="training set")
     tables = []
     with replacing_folder(Path("data/detectors")) as folder:
-        for kind, name, sources in track(plan, "training detectors", unit="detector"):
+        for kind in KINDS:
             settings = getattr(params.detectors, kind).model_dump()
-            for rows, logits, threshold, _ in scores(kind, settings, concepts, params.seed, table, sources, many):
-                tables.append(_score_table(kind, name, table, rows, logits, threshold))
-            model = estimator(kind, settings, concepts, params.seed)
-            threshold = fit_part(model, kind, table, sources, split_part(splits))
-            training = {
-                "dataset": params.dataset.name,
-                "generators": sources,
-                "photographs": int(((table.source == PHOTOGRAPHS) & (table.split == "train")).sum()),
-                "originals": sum(split == "train" for split in splits.values()),
-            }
-            kept = Detector(kind, model, threshold, revision, training, names if kind == "concept" else [])
-            save_detector(kept, folder / kind / name)
+            fits = CrossFit(kind, settings, concepts, params.seed, table, many)
+            for name, sources in sets.items():
+                tables.append(_score_table(kind, name, "none", table, *fits.scores(sources)))
+                if own := [source for source in sources if source in decoded]:
+                    tables.append(_score_table(kind, name, "matched", table, *fits.scores(own, matched=True)))
+                model = estimator(kind, settings, concepts, params.seed)
+                threshold = fit_part(model, kind, table, sources, split_part(splits))
+                training = {
+                    "dataset": params.dataset.name,
+                    "generators": sources,
+                    "photographs": int(((table.source == PHOTOGRAPHS) & (table.split == "train")).sum()),
+                    "originals": sum(split == "train" for split in splits.values()),
+                }
+                kept = Detector(kind, model, threshold, revision, training, names if kind == "concept" else [])
+                save_detector(kept, folder / kind / name)
+                bar.update()
+    bar.close()
     with replacing_folder(Path("data/scores")) as folder:
         write_table(folder / "scores.parquet", pa.concat_tables(tables), row_group=100_000)
 
 
-def _score_table(kind: str, name: str, table, rows: np.ndarray, logits: np.ndarray, threshold: float) -> pa.Table:
-    count = len(rows)
-    columns = {column: getattr(table, column)[rows] for column in ("image_id", "group", "source", "role", "label")}
+def _score_table(kind: str, name: str, control: str, table: FeatureTable, logit: np.ndarray, threshold: np.ndarray) -> pa.Table:
+    """Rows that were scored; with `folds: null` those are the test split's."""
+    scored = np.isfinite(logit)
+    if control == "matched":  # photographs and generators without an autoencoder have no part in it
+        scored &= np.isin(table.source, table.source[table.role == RECONSTRUCTION])
+    count = int(scored.sum())
+    columns = {column: getattr(table, column)[scored] for column in ("image_id", "group", "source", "role", "label")}
     return pa.table(
         {
             "detector": [kind] * count,
             "training_set": [name] * count,
+            "control": [control] * count,
             **columns,
-            "score": logits,
-            "threshold": np.full(count, threshold),
+            "score": logit[scored],
+            "threshold": threshold[scored],
         }
     )
 

@@ -137,7 +137,7 @@ def test_the_first_run_builds_everything(project):
 def test_own_photographs_are_used_and_the_torn_one_is_counted(project):
     counts = read_json(project.folder / "metrics/photographs.json")
     assert counts["groups"]["total"] == 6 and counts["set_aside"] == 1
-    (aside,) = read_json(project.folder / "data/photographs/set-aside.json")
+    (aside,) = read_json(project.folder / "data/set-aside.json")
     assert aside["file"] == "broken.jpg" and aside["reason"]
 
 

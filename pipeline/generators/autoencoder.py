@@ -21,7 +21,7 @@ class Settings(Strict):
 def load(folder: Path, settings: Settings, mode: str) -> AutoencoderGenerator:
     from diffusers import AutoModel
 
-    return AutoencoderGenerator(AutoModel.from_pretrained(folder).eval())
+    return AutoencoderGenerator(AutoModel.from_pretrained(str(folder)).eval())
 
 
 class AutoencoderGenerator:

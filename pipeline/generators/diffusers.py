@@ -46,7 +46,7 @@ def check(mode: str, settings: Settings) -> None:
 
 
 def load(folder: Path, settings: Settings, mode: str) -> DiffusersGenerator:
-    """Load the pipeline. Raises UserError for arguments its signature does not have, before any weight is read."""
+    """Load the pipeline. Raises UserError for arguments its signature does not have, before anything is made."""
     import diffusers
 
     index = json.loads((folder / "model_index.json").read_text())
@@ -58,7 +58,9 @@ def load(folder: Path, settings: Settings, mode: str) -> DiffusersGenerator:
     known = [name for name, p in inspect.signature(type(pipeline).__call__).parameters.items() if p.kind is not p.VAR_KEYWORD]
     for name in settings.arguments():
         if name not in known:
-            raise UserError(f"settings.call.{name}: {type(pipeline).__name__} has no such argument; it knows {', '.join(known[1:])}")
+            raise UserError(
+                f"generators.{folder.name}.settings: {type(pipeline).__name__} takes no {name!r}; it knows {', '.join(known[1:])}"
+            )
     return DiffusersGenerator(pipeline, settings, mode)
 
 

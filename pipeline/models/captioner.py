@@ -18,7 +18,7 @@ class Settings(Strict):
     steps: int = Field(ge=1)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=1.5e-3, gt=0)
-    floor: float = Field(description="least share of stated attributes that are true on originals never seen (chance is 0.5)")
+    floor: float = Field(description="least share of stated attributes with the right sign on originals never seen (chance is 0.5)")
 
 
 def make(job: Job) -> dict[str, float]:
@@ -40,7 +40,7 @@ def make(job: Job) -> dict[str, float]:
             "seen": _attribute_accuracy(job, model, tokenizer, seen=True),
         }
     }
-    require(quality["caption"]["unseen"]["precision"], job.settings.floor, f"{job.name}: precision of stated attributes")
+    require(quality["caption"]["unseen"]["sign_precision"], job.settings.floor, f"{job.name}: sign precision of stated attributes")
     model.save_pretrained(job.folder)
     images = BlipImageProcessor(size={"height": job.side, "width": job.side}, image_mean=[MEAN] * 3, image_std=[DEVIATION] * 3, resample=3)
     BlipProcessor(images, tokenizer).save_pretrained(job.folder)
@@ -139,7 +139,7 @@ def _train(job: Job, model, tokenizer) -> None:
 
 
 def _attribute_accuracy(job: Job, model, tokenizer, *, seen: bool) -> dict[str, float]:
-    """Precision (of the attributes stated, how many are true) and recall (of the true ones, how many are stated)."""
+    """Sign precision (where an attribute is labelled and stated, how often the right side) and recall of labelled attributes."""
     import torch
 
     from pipeline.training.attributes import spoken_labels
@@ -158,6 +158,6 @@ def _attribute_accuracy(job: Job, model, tokenizer, *, seen: bool) -> dict[str, 
     right = (said == labels) & known
     both = stated & known
     return {
-        "precision": float(right.sum() / both.sum()) if both.any() else 0.0,
+        "sign_precision": float(right.sum() / both.sum()) if both.any() else 0.0,
         "recall": float(right.sum() / known.sum()),
     }

@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.images import encode_png, sha256
 from pipeline.params import Params
 from pipeline.photographs.crops import SHRINK, crop_boxes
-from pipeline.photographs.originals import Original, find_originals, read_originals
+from pipeline.photographs.originals import Original, find_originals, read_originals, unsupported_files
 from pipeline.photographs.splits import assign_splits
 from pipeline.progress import track
 from pipeline.records import IMAGE, write_shards
@@ -22,6 +22,9 @@ from pipeline.records import IMAGE, write_shards
 LARGEST_ORIGINAL = 512
 """Shorter side, in pixels, to which originals kept for training are reduced."""
 ORIGINALS_PER_SHARD = 100
+PHOTOGRAPHS_PER_SHARD = 500
+FLAT = 2
+"""A picture whose values span no more than this shows nothing: no caption, no counterpart, no verdict could mean anything."""
 
 PHOTOGRAPH = pa.schema(
     [
@@ -60,8 +63,11 @@ def build_photographs(params: Params, folder: Path) -> Report:
 
     Originals are read twice (to learn which can be used, then to cut them), so that one at a time is in memory.
     """
-    found = find_originals(Path(params.photographs.source))
+    source = Path(params.photographs.source)
+    found = find_originals(source)
     report = Report()
+    for path in unsupported_files(source):
+        report.set_aside.append({"file": path.name, "reason": f"files ending in {path.suffix or 'nothing'} are not read"})
     usable = []
     for original, image, reason in track(read_originals(found), "reading photographs", total=len(found), unit="file"):
         problem = reason if image is None else _too_small(image, params)
@@ -78,7 +84,7 @@ def build_photographs(params: Params, folder: Path) -> Report:
     report.groups.update(splits.values())
     rows = _photographs(usable, splits, params, report)
     rows = track(rows, "cutting photographs", unit="photograph")
-    write_shards(folder, "photographs", rows, PHOTOGRAPH, params.dataset.rows_per_shard)
+    write_shards(folder, "photographs", rows, PHOTOGRAPH, PHOTOGRAPHS_PER_SHARD)
     if params.photographs.crops is not None:  # whole photographs are their own originals
         write_shards(folder, "originals", _originals(usable, splits), ORIGINAL, ORIGINALS_PER_SHARD)
     return report
@@ -93,12 +99,18 @@ def _too_small(image: Image.Image, params: Params) -> str | None:
 
 def _photographs(usable: list[Original], splits: dict[str, str], params: Params, report: Report) -> Iterator[dict]:
     number: Counter = Counter()
+    seen: dict[str, str] = {}
     views = Counter(original.group for original in usable)
     for original, image, file_format in read_originals(usable):
         for left, top, width, height in _boxes(original, image, params, views[original.group]):
             picture = params.fit.apply(image.crop((left, top, left + width, top + height)))
             data = encode_png(picture)
-            image_id = f"{original.group}-{number[original.group]:02d}" if params.photographs.crops else original.group
+            problem = _shows_nothing_new(picture, data, seen)
+            if problem:
+                report.set_aside.append({"file": f"{original.path.name} at {left},{top}", "reason": problem})
+                continue
+            image_id = f"{original.group}-{number[original.group]:02d}" if params.photographs.crops else original.file
+            seen[sha256(data)] = image_id
             number[original.group] += 1
             report.photographs[splits[original.group]] += 1
             yield {
@@ -119,6 +131,14 @@ def _photographs(usable: list[Original], splits: dict[str, str], params: Params,
                 "origin": original.origin,
                 "history": original.history,
             }
+
+
+def _shows_nothing_new(picture: Image.Image, data: bytes, seen: dict[str, str]) -> str | None:
+    if max(high - low for low, high in picture.getextrema()) <= FLAT:
+        return "one flat colour"
+    if (twin := seen.get(sha256(data))) is not None:
+        return f"the same picture as {twin}"
+    return None
 
 
 def _boxes(original: Original, image: Image.Image, params: Params, views: int) -> list[tuple[int, int, int, int]]:

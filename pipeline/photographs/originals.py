@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.images import EXTENSIONS, UnreadableImage, read_image
+from pipeline.seeds import digest
 
 NO_SUBJECT = "a scene"
 """What training captions call a photograph that nobody has named."""
@@ -29,6 +30,14 @@ class Original:
     licence: str
     origin: str
     history: str
+
+
+def unsupported_files(source: Path) -> list[Path]:
+    """Files of a folder whose extension is none of an image format we read; hidden files do not count."""
+    if not source.is_dir():
+        return []
+    files = (path for path in sorted(source.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.suffix.lower() not in EXTENSIONS]
 
 
 def find_originals(source: Path) -> list[Original]:
@@ -88,5 +97,9 @@ def _from_folder(folder: Path) -> Iterator[Original]:
 
 
 def slug(text: str) -> str:
-    """An id from a file name: lower-case letters, digits and hyphens only, so that it can name nothing but itself."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "photograph"
+    """An id from a file name: lower-case letters, digits and hyphens only, so that it can name nothing but itself.
+
+    Where letters beyond ASCII are lost a short digest keeps names apart.
+    """
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return plain if text.isascii() and plain else f"{plain or 'photograph'}-{digest(text)[:6]}"
