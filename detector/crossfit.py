@@ -70,10 +70,8 @@ def fit_part(model: LogitClassifier, kind: str, table: FeatureTable, sources: li
     through that source's own autoencoder. What is learned then cannot be what the autoencoder does to any picture.
     """
     x = getattr(table, POINT[kind])
-    if matched:
-        usable = np.isin(table.source, sources)
-    else:
-        usable = (table.role == IMAGE) & ((table.label == REAL) | np.isin(table.source, sources))
+    of_sources = np.isin(table.source, sources)
+    usable = of_sources if matched else (table.role == IMAGE) & (of_sources | (table.label == REAL))
     train = usable & np.isin(table.group, list(part.train))
     validation = usable & np.isin(table.group, list(part.validation))
     model.fit(x[train], table.label[train])

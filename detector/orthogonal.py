@@ -10,11 +10,11 @@ from detector.base import LogitClassifier, balanced_weights
 class OrthogonalLinear(LogitClassifier):
     """a = W x + c with k projections, logit = v.a + d, activations pushed apart (Willi et al. 2026, `clip_orthogonal`).
 
-    Loss: class-balanced cross-entropy + `decorrelation` * ||I - A'A||_F^2 / k + L2 on W and on v, where the columns of A are the
-    centred, normalised activations. Different from the published head on purpose: the norm is squared (smooth at its minimum), activations are centred (otherwise the term
-    punishes means, not correlation), the penalty is taken over all rows instead of a batch of 64 (whose noise floor is
-    0.3), and classes are balanced. Being linear throughout, it decides no differently from one effective weight vector,
-    `coef_`.
+    Loss: class-balanced cross-entropy + `decorrelation` * ||I - A'A||_F^2 / k + L2 on W and on v, where the columns
+    of A are the centred, normalised activations. Different from the published head on purpose: the norm is squared
+    (smooth at its minimum), activations are centred (otherwise the term punishes means, not correlation), the penalty
+    is taken over all rows instead of a batch of 64 (whose noise floor is 0.3), and classes are balanced. Being linear
+    throughout, it decides no differently from one effective weight vector, `coef_`.
 
     Parameters
     ----------

@@ -26,8 +26,9 @@ def stored_batches(
 ) -> Iterator[pa.Table]:
     """Yield one table per cell of the batch grid, computed or found.
 
-    Items of different `shapes` are never in one cell. `items` maps each id to a digest of its own inputs; `recipe` holds what all items share (settings, model revision,
-    versions). An entry's key is a digest of the recipe and of the whole cell, because composition changes results.
+    Items of different `shapes` are never in one cell. `items` maps each id to a digest of its own inputs; `recipe`
+    holds what all items share (settings, model revision, versions). An entry's key is a digest of the recipe and of
+    the whole cell, because composition changes results.
     """
     alike: dict[tuple[int, int] | None, list[str]] = {}
     for item in items:
