@@ -55,3 +55,17 @@ def test_an_untrained_autoencoder_is_refused(photographs, tmp_path):
     with pytest.raises(LearnedNothing, match="reconstruction gain"):
         autoencoder.make(job(photographs, settings, tmp_path))
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_training_is_deterministic_for_a_seed(photographs, tmp_path):
+    from pipeline.models import autoencoder, clip
+    from pipeline.provenance import folder_fingerprint
+
+    for kind, settings in ((autoencoder, {"steps": 6, "floor": -99.0}), (clip, {"steps": 3, "floor": 0.0, "batch_size": 8})):
+        prints = set()
+        for attempt in range(2):
+            folder = tmp_path / f"{kind.__name__}-{attempt}"
+            folder.mkdir()
+            kind.make(job(photographs, kind.Settings(**settings), folder))
+            prints.add(folder_fingerprint(folder))
+        assert len(prints) == 1, kind.__name__
