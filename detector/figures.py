@@ -48,7 +48,7 @@ def collage(path: Path, columns: list[list[np.ndarray]], rows: list[str], title:
     for j, column in enumerate(columns):
         for i, image in enumerate(column):
             grid[i * (height + PAD) : i * (height + PAD) + height, j * (width + PAD) : j * (width + PAD) + width] = image
-    dpi, left, top = 100, 130, 34
+    dpi, left, top = 100, 16 + 8 * max(len(name) for name in rows), 34
     tall, wide = grid.shape[0] * scale, grid.shape[1] * scale
     figure = plt.figure(figsize=((wide + left + 10) / dpi, (tall + top + 10) / dpi), dpi=dpi)
     total_width, total_height = wide + left + 10, tall + top + 10

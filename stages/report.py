@@ -45,7 +45,7 @@ def main(params: Params) -> None:
     text = []
     for name, values in metrics.items():
         text.append(headline_table(name, headline))
-        ordered = {**{row: values[row] for row in order}, **{k: v for k, v in values.items() if not isinstance(v, dict)}}
+        ordered = {**{row: _in_order(values[row], params) for row in order}, **{k: v for k, v in values.items() if not isinstance(v, dict)}}
         text += [generalization_table(name, ordered), control_table(name, ordered)]
     write_bytes("metrics/tables.md", "\n".join(text).encode())
     print(
@@ -56,6 +56,11 @@ def main(params: Params) -> None:
         f'  data/dataset               the dataset: datasets.load_dataset("data/dataset")\n'
         f"  synthclic detect IMAGE     ask the trained {kind} detector about your own images\n"
     )
+
+
+def _in_order(row: dict, params: Params) -> dict:
+    """A row of the metrics with its generators as params.yaml lists them; JSON sorts them."""
+    return {**row, "generators": {name: row["generators"][name] for name in params.generators}}
 
 
 def _curves(kind: str, generators: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -11,7 +11,7 @@ from pipeline.schema import Strict
 from pipeline.training.job import Job, require
 
 TEXT_WIDTH, TEXT_LAYERS, TEXT_HEADS, CONTEXT = 128, 2, 4, 48
-CROPS_PER_GROUP, EDITS_PER_CROP, HELD_OUT_PER_GROUP = 220, 3, 24
+CROPS_PER_GROUP, EDITS_PER_CROP, HELD_OUT_PER_GROUP = 220, 2, 24
 
 
 class Settings(Strict):

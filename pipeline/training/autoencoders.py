@@ -13,7 +13,7 @@ HELD_OUT_PER_GROUP = 12
 
 
 class AutoencoderSettings(Strict):
-    width: int = Field(default=16, ge=8, le=512, multiple_of=8)
+    width: int = Field(default=16, ge=4, le=512)
     latents: int = Field(default=8, ge=1, le=64)
     steps: int = Field(ge=1)
     batch_size: int = Field(default=4, ge=1)
@@ -24,8 +24,6 @@ class AutoencoderSettings(Strict):
 
 def train_autoencoder(job: Job, settings: AutoencoderSettings):
     """Train one on the job's seen originals; returns the model (eval mode) and its quality.
-
-    Hues are turned while training: a few originals do not hold every colour, an autoencoder should.
 
     Latents are pushed to zero mean and unit variance per channel while training, so that a denoiser can use them as they
     are and `scaling_factor` is 1. The loss is L1 + L2 + gradient differences: many small steps beat few large ones.
@@ -44,7 +42,7 @@ def train_autoencoder(job: Job, settings: AutoencoderSettings):
         chosen = images[random.integers(0, len(images), settings.batch_size)]
         top, left = random.integers(0, job.side - settings.patch + 1, 2)
         x = chosen[:, :, top : top + settings.patch, left : left + settings.patch].float() / 127.5 - 1
-        x = torch.einsum("dc,nchw->ndhw", _hue_turn(random), x).clamp(-1, 1).to(memory_format=torch.channels_last)
+        x = _recoloured(x, random).to(memory_format=torch.channels_last)
         latents = latents_of(model, x)
         difference = model.decode(latents + 0.02 * torch.randn_like(latents)).sample - x
         across, down = difference.diff(dim=3), difference.diff(dim=2)
@@ -76,15 +74,10 @@ def _build(settings: AutoencoderSettings):
     )
 
 
-def _hue_turn(random: np.random.Generator):
-    """A rotation of colour space about the grey axis by a normally distributed angle; usually small, now and then large."""
-    import torch
-
-    angle = random.normal(0, 0.5)
-    third, root = (1 - np.cos(angle)) / 3, np.sin(angle) / np.sqrt(3)
-    rows = [[np.cos(angle) + third, third - root, third + root]]
-    rows += [[rows[0][2], rows[0][0], rows[0][1]], [rows[0][1], rows[0][2], rows[0][0]]]
-    return torch.tensor(rows, dtype=torch.float32)
+def _recoloured(x, random: np.random.Generator):
+    """Images in [-1, 1] with one random strength of colour: a few originals hold few saturated colours."""
+    grey = x.mean(1, keepdim=True)
+    return (grey + (x - grey) * float(random.uniform(0.7, 2.0))).clamp(-1, 1)
 
 
 def _standard(latents):
