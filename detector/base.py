@@ -31,7 +31,8 @@ class LogitClassifier(ClassifierMixin, BaseEstimator):
         return np.stack([1 - positive, positive], 1)
 
     def predict(self, X):
-        return self.classes_[(self.decision_function(X) > 0).astype(int)]
+        over = self.decision_function(X) > 0
+        return self.classes_[over.astype(int)]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

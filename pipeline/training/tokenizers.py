@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
+
 
 def clip_tokenizer(corpus: list[str], length: int):
     """A `CLIPTokenizer` (byte-level BPE) whose end token has the highest id, as CLIP's pooling expects, and padding id 0."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import pre_tokenizers
     from transformers import CLIPTokenizer
 
-    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    learner.normalizer = normalizers.Lowercase()
-    learner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    trainer = trainers.BpeTrainer(
-        vocab_size=1200,
-        end_of_word_suffix="</w>",
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        special_tokens=["<|pad|>"],
-        show_progress=False,
-    )
-    learner.train_from_iterator(corpus, trainer)
-    vocabulary, merges = _bpe_parts(learner)
-    for letter in sorted(pre_tokenizers.ByteLevel.alphabet()):  # so that any text has tokens, not only the corpus
-        vocabulary.setdefault(f"{letter}</w>", len(vocabulary))
-    vocabulary["<|startoftext|>"] = len(vocabulary)
-    vocabulary["<|endoftext|>"] = len(vocabulary)
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = {word for line in corpus for word in line.replace(",", " , ").split()}
+    merges = bpe_merges(words)
+    tokens = ["<|pad|>", *letters, *(f"{letter}</w>" for letter in letters)]  # any text has tokens, not only the corpus
+    tokens = list(dict.fromkeys([*tokens, *("".join(pair) for pair in merges), "<|startoftext|>", "<|endoftext|>"]))
+    vocabulary = {token: number for number, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token="<|pad|>", model_max_length=length)
+
+
+def bpe_merges(words: set[str]) -> list[tuple[str, str]]:
+    """Merges that make every word one token, the most frequent pair first, ties in alphabetical order.
+
+    Written out because the `tokenizers` library's own trainer breaks ties at random, and no training run would repeat.
+    """
+    pieces = {word: [*word[:-1], f"{word[-1]}</w>"] for word in sorted(words)}
+    merges = []
+    while counts := Counter(pair for parts in pieces.values() for pair in pairwise(parts)):
+        best = max(counts, key=lambda pair: (counts[pair], pair))
+        merges.append(best)
+        pieces = {word: _merged(parts, best) for word, parts in pieces.items()}
+    return merges
+
+
+def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    out: list[str] = []
+    for part in parts:
+        if out and (out[-1], part) == pair:
+            out[-1] += part
+        else:
+            out.append(part)
+    return out
 
 
 def word_tokenizer(corpus: list[str], length: int):
@@ -36,10 +53,3 @@ def word_tokenizer(corpus: list[str], length: int):
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokens = list(dict.fromkeys(special + letters + [f"##{letter}" for letter in letters] + words))
     return BertTokenizer(vocab={token: number for number, token in enumerate(tokens)}, model_max_length=length)
-
-
-def _bpe_parts(tokenizer) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    import json
-
-    model = json.loads(tokenizer.to_str())["model"]
-    return dict(model["vocab"]), [tuple(pair) for pair in model["merges"]]

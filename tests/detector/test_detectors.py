@@ -74,7 +74,7 @@ def test_concepts_of_another_width_are_refused():
         ConceptDetector(concepts=np.ones((2, 5))).fit(x, y)
 
 
-@pytest.mark.parametrize(("kind", "model"), zip(("linear", "orthogonal", "concept"), ALL, strict=True))
+@pytest.mark.parametrize(("kind", "model"), list(zip(("linear", "orthogonal", "concept"), ALL, strict=True)))
 def test_a_saved_detector_gives_the_same_logits(tmp_path, kind, model):
     x, y = problem(10)
     fitted = clone(model).fit(x, y)

@@ -96,7 +96,7 @@ def test_broken_files_are_explained(tmp_path):
 
 
 def test_checking_parameters_imports_nothing_heavy():
-    heavy = {"torch", "diffusers", "transformers", "datasets", "open_clip", "pyarrow"}
+    heavy = {"torch", "diffusers", "transformers", "datasets", "open_clip", "matplotlib"}
     code = (
         f"import sys; from pipeline.params import load_params; load_params('params.yaml'); print([m for m in {heavy} if m in sys.modules])"  # noqa: E501
     )

@@ -19,11 +19,12 @@ WRITER = """
 import sys, pyarrow as pa
 from pipeline.store import WorkStore
 store = WorkStore(sys.argv[1], "kill")
-print("ready", flush=True)
 number = 0
 while True:
     store.put(f"{number % 7:064d}", pa.table({"id": ["x"] * 20000, "number": [number] * 20000}))
     number += 1
+    if number == 1:
+        print("ready", flush=True)
 """
 
 
