@@ -103,6 +103,14 @@ class Project:
         """Run the pipeline; the names of the stages that really ran (not those restored from the run cache)."""
         return stages(self.dvc("repro"))
 
+    def forget(self, out: str) -> None:
+        """Take an out from DVC's cache, as if its stage had never ended; else DVC restores it instead of running the stage."""
+        cache = self.folder / ".dvc/cache"
+        shutil.rmtree(cache / "runs", ignore_errors=True)
+        lock = yaml.safe_load((self.folder / "dvc.lock").read_text())
+        (md5,) = {entry["md5"] for stage in lock["stages"].values() for entry in stage.get("outs", []) if entry["path"] == out}
+        (cache / "files/md5" / md5[:2] / md5[2:]).unlink()
+
     def digests(self, *names: str) -> dict[str, str]:
         files = [p for name in names for p in [*sorted((self.folder / name).rglob("*")), self.folder / name] if p.is_file()]
         return {str(p.relative_to(self.folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
@@ -238,7 +246,7 @@ def test_a_killed_stage_goes_on_and_ends_as_if_never_disturbed(project, stage, k
     undisturbed = project.digests(outs)
     store = project.folder / ".work" / kind
     shutil.rmtree(store)
-    shutil.rmtree(project.folder / ".dvc/cache/runs")  # else DVC restores the result instead of running the stage
+    project.forget(outs)
     process = project.start("repro", "--force", "--single-item", stage)
     while process.poll() is None and len(finished(store)) < 3:
         time.sleep(0.005)

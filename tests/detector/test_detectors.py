@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 ALL = [LinearProbe(C=1.0), OrthogonalLinear(projections=3, max_iter=50), ConceptDetector(steps=150, learning_rate=0.05)]
 
 
-@parametrize_with_checks(ALL)
+@parametrize_with_checks([LinearProbe(), OrthogonalLinear(projections=2, max_iter=20), ConceptDetector(steps=80, learning_rate=0.1)])
 def test_scikit_learn_conventions(estimator, check):
     check(estimator)
 
