@@ -1,4 +1,4 @@
-"""The `synthclic` command: check the parameters, and ask a trained detector about images."""
+"""The `synthclic` command: what is missing before a run, what becomes of its dataset, and what a detector says of images."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check params.yaml and say what would be built")
     check.add_argument("params", nargs="?", default="params.yaml", type=Path)
+    preflight = commands.add_parser("preflight", help="say what a run would miss: licences, tokens, disk, GPU memory, paths")
+    preflight.add_argument("params", nargs="?", default="params.yaml", type=Path)
+    publish = commands.add_parser("publish", help="the dataset to a folder or to the hub")
+    publish.add_argument("target", help="a folder, or hub:owner/name (token in HF_TOKEN)")
+    publish.add_argument("--dataset", type=Path, default=Path("data/dataset"))
+    publish.add_argument("--without-photographs", action="store_true", help="leave out the photographs' pixels, keep ids and hashes")
+    publish.add_argument("--public", action="store_true", help="a public repository (default: private)")
+    restore = commands.add_parser("restore", help="put your own photographs into a publication without photographs")
+    restore.add_argument("publication", type=Path)
+    restore.add_argument("photographs", type=Path, help="data/photographs, built from your own download")
+    restore.add_argument("target", type=Path, help="the folder to write")
     detect = commands.add_parser("detect", help="synthetic or not: one line per image")
     detect.add_argument("paths", nargs="+", type=Path, help="images, or folders of images")
     detect.add_argument("--detector", type=Path, help="a detector's folder (default: the headline detector trained on all generators)")
@@ -24,6 +35,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if options.command == "check":
             _check(options.params)
+        elif options.command == "preflight":
+            _preflight(options.params)
+        elif options.command == "publish":
+            _publish(options)
+        elif options.command == "restore":
+            _restore(options)
         else:
             _detect(options.paths, options.detector or _headline_detector(), options.clip)
     except UserError as error:
@@ -43,6 +60,30 @@ def _check(path: Path) -> None:
     print(f"{path} is complete. Photographs from {params.photographs.source}, {params.fit.describe()}.")
     for family, names in families.items():
         print(f"{family}: {', '.join(names)}")
+
+
+def _preflight(path: Path) -> None:
+    from pipeline.params import load_params
+    from pipeline.preflight import estimates, preflight
+
+    params = load_params(path)
+    print(estimates(params))
+    if missing := preflight(params):
+        sys.exit("\n".join(["missing:", *(f"  {sentence}" for sentence in missing)]))
+    print("Nothing is missing.")
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from pipeline.publishing import publish
+
+    print(publish(options.dataset, options.target, options.without_photographs, private=not options.public))
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from pipeline.restoring import restore
+
+    counts = restore(options.publication, options.photographs, options.target)
+    print(f"{options.target}: {counts['photographs']} photographs put back, {counts['reencoded']} of them in other PNG bytes")
 
 
 def _headline_detector() -> Path:

@@ -9,17 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.clip_weights import load_clip
+from pipeline.processes import device
+from pipeline.weights import weights_folder
+
 
 class Clip:
-    """A CLIP loaded from a folder in open_clip's format, with the preprocessing the folder states."""
+    """The CLIP of a model folder, in open_clip's format, with the preprocessing that its weights' folder states.
 
-    def __init__(self, folder: Path | str):
-        import open_clip
+    `dtype` is the precision it computes in; features are float32 in any case.
+    """
 
-        name = f"local-dir:{Path(folder).resolve()}"
-        model, _, self.preprocess = open_clip.create_model_and_transforms(name)
-        self.model = model.eval().requires_grad_(False)
-        self.tokenizer = open_clip.get_tokenizer(name)
+    def __init__(self, folder: Path | str, dtype: str = "float32"):
+        import torch
+
+        clip = load_clip(weights_folder(Path(folder)))
+        self.preprocess, self.tokenizer, self.dtype = clip.preprocess, clip.tokenizer, getattr(torch, dtype)
+        self.model = clip.model.to(self.dtype)
         # Without its projection the visual tower returns the pooled point; projecting ourselves gives both in one pass.
         self._projection, self.model.visual.proj = self.model.visual.proj, None
 
@@ -28,12 +34,13 @@ class Clip:
         import torch
 
         with torch.inference_mode():
-            pooled = self.model.encode_image(torch.stack([self.preprocess(image) for image in images]))
-            return pooled.numpy(), (pooled @ self._projection).numpy()
+            pixels = torch.stack([self.preprocess(image) for image in images]).to(device(), self.dtype)
+            pooled = self.model.encode_image(pixels)
+            return tuple(point.float().cpu().numpy() for point in (pooled, pooled @ self._projection))
 
     def text_features(self, texts: list[str]) -> np.ndarray:
         """N x embedding, float32, not normalised."""
         import torch
 
         with torch.inference_mode():
-            return self.model.encode_text(self.tokenizer(texts)).numpy()
+            return self.model.encode_text(self.tokenizer(texts).to(device())).float().cpu().numpy()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from detector.clip import Clip
-from pipeline.batches import stored_batches
+from pipeline.batches import Batches
 from pipeline.files import replacing_file
-from pipeline.images import sha256
+from pipeline.images import read_image, sha256
+from pipeline.processes import Processes, device_name
 from pipeline.provenance import folder_fingerprint, versions
 from pipeline.store import WorkStore
 
@@ -30,34 +31,50 @@ FEATURES = pa.schema(
 )
 
 
-def write_features(path: Path, shards: Iterable[list[dict]], clip_folder: Path, batch_size: int, store: WorkStore, description: str) -> int:
-    """Write features of `shards` (lists of rows with the identifying columns and `bytes`), one shard in memory at a time.
+def write_features(
+    path: Path,
+    shards: Callable[[], Iterable[list[dict]]],
+    clip_folder: Path,
+    batch_size: int,
+    store: WorkStore,
+    processes: Processes,
+    description: str,
+) -> int:
+    """Write features of `shards()` (lists of rows as of `feature_rows`), one shard in memory at a time.
 
-    Every image is decoded once; a batch already in the store is not decoded at all. Returns the number of rows.
+    Every image is decoded once; a batch already in the store is not decoded at all. Each process makes its share, the main
+    one writes. Returns the number of rows written.
     """
     import torch
-    from PIL import Image
 
     torch.set_num_threads(1)
     recipe = {
         "version": VERSION,
         "clip": folder_fingerprint(clip_folder),
+        "device": device_name(),
         "libraries": versions("torch", "open_clip_torch", "torchvision", "pillow"),
     }
     clip: list[Clip] = []
+
+    def batches(rows: dict[str, dict]) -> Batches:
+        def compute(cell: list[str]) -> pa.Table:
+            if not clip:
+                clip.append(Clip(clip_folder))
+            pooled, projected = clip[0].image_features([read_image(rows[key]["bytes"])[0] for key in cell])
+            return pa.table({"key": cell, "pooled": list(pooled), "projected": list(projected)})
+
+        return Batches({key: row["sha256"] for key, row in rows.items()}, batch_size, recipe, store, compute, description)
+
+    if processes.count > 1:
+        for shard in shards():
+            batches({row["key"]: row for row in shard}).fill(processes)
+    if not processes.main:
+        return 0
     total = 0
     with replacing_file(path) as temporary, pq.ParquetWriter(temporary, FEATURES, compression="zstd") as writer:
-        for shard in shards:
-            rows = {f"{row['role']}/{row['image_id']}": row for row in shard}
-
-            def compute(cell: list[str], rows: dict = rows) -> pa.Table:
-                if not clip:
-                    clip.append(Clip(clip_folder))
-                pooled, projected = clip[0].image_features([Image.open(io.BytesIO(rows[i]["bytes"])).convert("RGB") for i in cell])
-                return pa.table({"key": cell, "pooled": list(pooled), "projected": list(projected)})
-
-            items = {i: row["sha256"] for i, row in rows.items()}
-            for table in stored_batches(items, batch_size, recipe, store, compute, description):
+        for shard in shards():
+            rows = {row["key"]: row for row in shard}
+            for table in batches(rows):
                 members = [rows[key] for key in table["key"].to_pylist()]
                 columns = {name: [row[name] for row in members] for name in FEATURES.names if name not in POINTS}
                 vectors = {point: table[point].cast(pa.list_(pa.float32())) for point in POINTS}
@@ -69,17 +86,29 @@ def write_features(path: Path, shards: Iterable[list[dict]], clip_folder: Path, 
 def feature_rows(rows: Iterable[dict], role: str, label: int, source: str) -> Iterator[dict]:
     """Packaged or generated rows as `write_features` takes them."""
     for row in rows:
-        data = row["image"]["bytes"]
-        yield {
-            "image_id": row["image_id"],
-            "group": row["group"],
-            "split": row["split"],
-            "source": source,
-            "role": role,
-            "label": label,
-            "sha256": sha256(data),
-            "bytes": data,
-        }
+        yield _feature_row(row, role, label, source, key=f"{role}/{row['image_id']}")
+
+
+def benchmark_rows(rows: Iterable[dict], benchmark: str) -> Iterator[dict]:
+    """A benchmark's rows likewise. Its sources get its name in front, or `FLUX.1-dev` of two datasets would be one."""
+    for row in rows:
+        key = f"{row['source']}/{row['label']}/{row['image_id']}"  # an id is unique for one source and label only
+        yield _feature_row(row, IMAGE, row["label"], f"{benchmark}/{row['source']}", key)
+
+
+def _feature_row(row: dict, role: str, label: int, source: str, key: str) -> dict:
+    data = row["image"]["bytes"]
+    return {
+        "key": key,
+        "image_id": row["image_id"],
+        "group": row["group"],
+        "split": row["split"],
+        "source": source,
+        "role": role,
+        "label": label,
+        "sha256": sha256(data),
+        "bytes": data,
+    }
 
 
 @dataclass(frozen=True)
@@ -101,11 +130,17 @@ class FeatureTable:
     def where(self, mask: np.ndarray) -> FeatureTable:
         return FeatureTable(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
+    @cached_property
+    def benchmark(self) -> np.ndarray:
+        """The benchmark each row belongs to; empty for the dataset's own rows."""
+        names = {source: source.partition("/")[0] if "/" in source else "" for source in np.unique(self.source).tolist()}
+        return np.array([names[source] for source in self.source.tolist()])
+
 
 def read_features(folder: Path, names: Iterable[str]) -> FeatureTable:
-    """The features of the named sources, sorted by (source, role, image_id) within each."""
+    """The features of the named sources, sorted by (source, role, label, image_id) within each."""
     tables = [pq.read_table(folder / f"{name}.parquet") for name in names]
-    table = pa.concat_tables([t.sort_by([("role", "ascending"), ("image_id", "ascending")]) for t in tables])
+    table = pa.concat_tables([t.sort_by([(name, "ascending") for name in ("source", "role", "label", "image_id")]) for t in tables])
     plain = {name: table[name].to_numpy(zero_copy_only=False) for name in ("image_id", "group", "split", "source", "role", "label")}
     vectors = {point: np.stack(table[point].to_numpy(zero_copy_only=False)) for point in POINTS}
     return FeatureTable(**{k: v.astype(str) if v.dtype == object else v for k, v in plain.items()}, **vectors)

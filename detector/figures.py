@@ -9,26 +9,26 @@ import numpy as np
 PAD = 4
 
 
-def heat_map(path: Path, values: dict[str, dict[str, float]], title: str) -> None:
-    """Rows are training sets, columns generators; `values[train][test]` is an AP."""
+def heat_map(path: Path, values: dict[str, dict[str, float]], title: str, label: str = "average precision (chance 0.5)") -> None:
+    """Rows are training sets, columns generators or test sets; `values[train][test]` is an AP, absent where there is none."""
     plt = _pyplot()
-    rows, columns = list(values), list(next(iter(values.values())))
-    grid = np.array([[values[row][column] for column in columns] for row in rows])
+    rows, columns = list(values), list(dict.fromkeys(column for row in values.values() for column in row))
+    grid = np.array([[values[row].get(column, np.nan) for column in columns] for row in rows])
     figure, axes = plt.subplots(figsize=(1.1 * len(columns) + 3.2, 0.42 * len(rows) + 2.2), layout="constrained")
     picture = axes.imshow(grid, vmin=0.4, vmax=1.0, cmap="viridis", aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel("tested on")
     axes.set_ylabel("trained on")
-    for i, j in np.ndindex(grid.shape):
+    for i, j in zip(*np.nonzero(np.isfinite(grid)), strict=True):
         axes.text(j, i, f"{grid[i, j]:.2f}", ha="center", va="center", fontsize=8, color="black" if grid[i, j] > 0.75 else "white")
     axes.set_title(title, fontsize=10)
-    figure.colorbar(picture, label="average precision (chance 0.5)")
+    figure.colorbar(picture, label=label)
     _save(figure, path)
 
 
 def precision_recall(path: Path, curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> None:
-    """`curves[generator]` is (recall, precision)."""
+    """`curves[generator or test set]` is (recall, precision)."""
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
     for name, (recall, precision) in curves.items():

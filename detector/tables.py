@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
+PUBLISHED = Path(__file__).with_name("published.csv")
+"""mAP by detector, test set and training set, as printed in arXiv 2602.12381 (two digits). The paper shows two blocks; that
+the first is of its linear detectors and the second of its concept model is inferred from its abstract."""
 RELATIONS = {
     "same_generator": "the same generator",
     "within_family": "two generators of one family",
@@ -63,6 +69,55 @@ def control_table(kind: str, metrics: dict) -> str:
             + " |"
         )
     return "\n".join(lines) + "\n"
+
+
+def cross_table(kind: str, metrics: dict[str, dict[str, dict]], datasets: list[str]) -> str:
+    """Rows are training sets, columns test sets: mAP [interval]; `metrics[train][test]` as in metrics/benchmarks.json.
+
+    A cell without mAP is `-`; one from whose images some were withheld says how many.
+    """
+    tested = [name for name in datasets if any(name in row for row in metrics.values())]
+    basis = "; ".join(f"{name}: {_basis([row[name] for row in metrics.values() if name in row])}" for name in tested)
+    lines = [
+        f"### {kind}: mAP across datasets ({basis}; rows: trained on)",
+        "",
+        "| trained on \\ tested on | " + " | ".join(tested) + " |",
+        "|---|" + "---|" * len(tested),
+    ]
+    for train in [name for name in (*datasets, "combined") if name in metrics]:
+        lines.append(f"| {train} | " + " | ".join(_cross_value(metrics[train].get(test, {})) for test in tested) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def published_table(kind: str, datasets: list[str]) -> str:
+    """The published mAP of this kind of detector in the same shape; empty where none of its datasets takes part."""
+    with open(PUBLISHED, newline="", encoding="utf-8") as text:
+        rows = [row for row in csv.DictReader(text) if row["detector"] == ("concept" if kind == "concept" else "linear")]
+    tested = list(dict.fromkeys(row["tested_on"] for row in rows))
+    if not set(tested) & set(datasets):
+        return ""
+    value = {(row["trained_on"], row["tested_on"]): float(row["mAP"]) for row in rows}
+    lines = [
+        "### Published for comparison: mAP of the "
+        + ("concept model" if kind == "concept" else "linear detectors")
+        + " (arXiv 2602.12381, CLIP ViT-L/14 at 336 pixels; no intervals published; rows: trained on)",
+        "",
+        "| trained on \\ tested on | " + " | ".join(tested) + " |",
+        "|---|" + "---|" * len(tested),
+    ]
+    for train in dict.fromkeys(row["trained_on"] for row in rows):
+        lines.append(f"| {train} | " + " | ".join(f"{value[train, test]:.2f}" for test in tested) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _basis(cells: list[dict]) -> str:
+    """Groups and images behind a test set: the most that any training set was scored on."""
+    return f"{max(cell['groups'] for cell in cells)} groups, {max(cell['images'] for cell in cells)} images"
+
+
+def _cross_value(cell: dict) -> str:
+    withheld = f" ({cell['withheld']} withheld)" if cell.get("withheld") else ""
+    return _value(cell, "mAP") + withheld
 
 
 def _value(cell: dict, key: str) -> str:

@@ -5,11 +5,16 @@ Whoever changes what comes out raises `VERSION` in generators/autoencoder.py and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 def latents_of(model, x):
     """Latents of images in [-1, 1]: the mode, where the encoder gives a distribution."""
     encoded = model.encode(x)
-    return encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+    if hasattr(encoded, "latent_dist"):
+        return encoded.latent_dist.mode()
+    return encoded.latent if hasattr(encoded, "latent") else encoded.latents
 
 
 def encode(model, images, batch_size: int = 64):
@@ -26,10 +31,14 @@ def reconstruct(model, images, batch_size: int = 64):
     import torch
 
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _wide_enough(model):
         for part in images.split(batch_size):
-            x = model.decode(latents_of(model, _signed(model, part))).sample.float()
-            parts.append(((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu())
+            x = _signed(model, part)
+            if _is_for_video(model):  # Qwen-Image's takes an image for a film of one frame
+                x = model.decode(latents_of(model, x[:, :, None])).sample[:, :, 0]
+            else:
+                x = model.decode(latents_of(model, x)).sample
+            parts.append(((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu())
     return torch.cat(parts)
 
 
@@ -40,6 +49,27 @@ def reconstruct_arrays(model, images: list) -> list:
 
     stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
     return list(reconstruct(model, stacked).permute(0, 2, 3, 1).contiguous().numpy())
+
+
+def _is_for_video(model) -> bool:
+    import torch
+
+    return any(isinstance(module, torch.nn.Conv3d) for module in model.modules())
+
+
+@contextmanager
+def _wide_enough(model) -> Iterator[None]:
+    """Inside, an autoencoder that says it overflows in float16 (SDXL's) works in float32."""
+    import torch
+
+    narrow = model.dtype == torch.float16 and getattr(model.config, "force_upcast", False)
+    if narrow:
+        model.to(torch.float32)
+    try:
+        yield
+    finally:
+        if narrow:
+            model.to(torch.float16)
 
 
 def _signed(model, images):

@@ -1,28 +1,45 @@
-"""Captions by any image-text-to-text model of transformers, from a folder or hub id.
+"""Captions by any image-text-to-text model of transformers, from a folder or from the hub.
 
-A captioner with a chat template is given the prompt as an instruction beside the image; one without (BLIP) continues it.
+A captioner with a chat template is given the prompt as an instruction beside the image; one without continues it (BLIP) or
+takes it as the name of its task (Florence-2).
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pipeline.processes import device
+from pipeline.weights import weights_folder
+
+VERSION = 2
+"""Raised by hand whenever the same settings would give other captions."""
 OPENING = "A photo of"
 _OWN_OPENING = r"^((this|the|an?) (image|picture|photo|photograph) (of|shows|is)|there (is|are)) "
 
 
 class Captioner:
-    """Loads once, captions uint8 images (H x W x 3) in batches by greedy decoding."""
+    """Loads once, captions uint8 images (H x W x 3) in batches.
 
-    def __init__(self, folder: Path, prompt: str, max_new_tokens: int):
+    `settings` has prompt, max_new_tokens, dtype and decoding (arguments of `generate`; greedy where it is empty).
+    """
+
+    def __init__(self, folder: Path, settings: Any):
+        import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        self.processor = AutoProcessor.from_pretrained(folder)
-        self.model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-        self.prompt, self.max_new_tokens = prompt, max_new_tokens
+        # Tiny matrices gain nothing from threads, and their number may change the last bit: it is part of the recipe.
+        torch.set_num_threads(1)
+        weights = weights_folder(folder)
+        self.dtype = getattr(torch, settings.dtype)
+        self.processor = AutoProcessor.from_pretrained(weights)
+        model = AutoModelForImageTextToText.from_pretrained(weights, dtype=self.dtype, use_safetensors=True)
+        self.model = model.to(device()).eval()
+        self.prompt = settings.prompt
+        self.decoding = {"max_new_tokens": settings.max_new_tokens, "do_sample": False, **settings.decoding}
         self.chats = getattr(self.processor, "chat_template", None) is not None
 
     def __call__(self, images: list[np.ndarray]) -> list[str]:
@@ -32,10 +49,13 @@ class Captioner:
         pictures = [Image.fromarray(image) for image in images]
         inputs = self._chat(pictures) if self.chats else self._continuation(pictures)
         with torch.inference_mode():
-            tokens = self.model.generate(**inputs.to(self.model.device), max_new_tokens=self.max_new_tokens, do_sample=False)
-        if self.chats:
-            tokens = tokens[:, inputs["input_ids"].shape[1] :]
-        return [opened(text) for text in self.processor.batch_decode(tokens, skip_special_tokens=True)]
+            tokens = self.model.generate(**inputs.to(self.model.device, self.dtype), **self.decoding)
+        asked = inputs["input_ids"]
+        if self.chats and not self.model.config.is_encoder_decoder:
+            tokens, asked = tokens[:, asked.shape[1] :], asked[:, :0]
+        echoes = self.processor.batch_decode(asked, skip_special_tokens=True)  # BLIP says its prompt again
+        texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
+        return [opened(text.strip().removeprefix(echo.strip())) for text, echo in zip(texts, echoes, strict=True)]
 
     def _chat(self, pictures):
         chats = [

@@ -7,6 +7,7 @@ names, `datasets` takes `flux1-dev` for a validation split.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any
 import yaml
 
 from pipeline.files import replacing_folder
+from pipeline.images import decode_png
 from pipeline.photographs.splits import SPLITS
 from pipeline.records import ShardWriter
 
@@ -47,7 +49,10 @@ def features():
             "revision": text,
             "width": integer,
             "height": integer,
-            "sha256": text,
+            "made_width": integer,  # as the generator made it; where it differs from width, the image was resampled
+            "made_height": integer,
+            "sha256": text,  # of the file's bytes
+            "pixels_sha256": text,  # of the pixels: the same whatever zlib encoded them
             "licence": text,
             "origin": text,
             "history": text,
@@ -79,6 +84,8 @@ def counterpart_rows(rows: Iterable[dict], name: str, entry: Any, fit: str, ds_n
             "seed": row["seed"],
             "model": row["model"],
             "revision": row["revision"],
+            "made_width": row["made_width"],
+            "made_height": row["made_height"],
             "licence": entry.licence,
             "fit": fit,
         }
@@ -86,7 +93,14 @@ def counterpart_rows(rows: Iterable[dict], name: str, entry: Any, fit: str, ds_n
 
 def _shared(row: dict, ds_name: str, source: str, label: int) -> dict:
     same = {key: row[key] for key in ("image", "image_id", "split", "group", "width", "height", "sha256")}
-    return {**same, "label": label, "source": source, "ds_name": ds_name}
+    return {**same, "pixels_sha256": pixels_sha256(row["image"]["bytes"]), "label": label, "source": source, "ds_name": ds_name}
+
+
+def pixels_sha256(data: bytes) -> str:
+    """SHA-256 of what an image of ours shows: `<width>x<height>` and a newline in ASCII, then its rows of 8-bit RGB."""
+    pixels = decode_png(data)
+    height, width, _ = pixels.shape
+    return hashlib.sha256(f"{width}x{height}\n".encode() + pixels.tobytes()).hexdigest()
 
 
 def write_source(folder: Path, rows: Iterable[dict], rows_per_shard: int) -> dict[str, dict]:
@@ -120,7 +134,7 @@ def card(name: str, manifests: list[dict]) -> str:
     table = "\n".join(
         f"| {m['folder']} | {m['source']} | {m['family'] or 'photographs'} | {m['mode'] or '-'} | "
         + " | ".join(str(m["splits"][split]["rows"]) for split in SPLITS)
-        + f" | {m['dropped']} | {m['licence']} |"
+        + f" | {m['dropped']} | {m['resampled']} | {m['licence']} |"
         for m in manifests
     )
     return f"""---
@@ -132,8 +146,8 @@ A paired dataset for synthetic image detection: every photograph has one counter
 photograph's own caption, with the same `image_id`, size, file format and split. Built by the SynthCLIC pipeline
 (after Willi, Mathys, Graber 2026, arXiv 2602.12381).
 
-| folder | source | family | mode | train | validation | test | dropped | licence |
-|---|---|---|---|---|---|---|---|---|
+| folder | source | family | mode | train | validation | test | dropped | resampled | licence |
+|---|---|---|---|---|---|---|---|---|---|
 {table}
 
 {real["splits"]["train"]["rows"] + real["splits"]["validation"]["rows"] + real["splits"]["test"]["rows"]} photographs of
@@ -141,8 +155,11 @@ photograph's own caption, with the same `image_id`, size, file format and split.
 `label` is 0 for real and 1 for synthetic. `load_dataset` of this folder gives everything; a generator's name as the second
 argument gives the photographs with that generator's counterparts only.
 
+`resampled` counts the images a generator could not make in the photograph's size: they were made in `made_width` x
+`made_height` and resampled, which is a cue that only that source carries.
+
 Licences are recorded per row ({"; ".join(licences)}). All images are PNG, encoded with one setting and without metadata;
-`history` says what is known of a photograph's earlier compression.
+`history` says what is known of a photograph's earlier compression. `sha256` is of the file, `pixels_sha256` of the pixels alone.
 """
 
 

@@ -36,9 +36,13 @@ class Fit(Strict):
 
     def apply(self, image: Image.Image) -> Image.Image:
         """Centre-crop to the final aspect ratio, then resample once (bicubic, antialiased)."""
-        width, height = self.size(*image.size)
-        scale = min(image.width / width, image.height / height)
-        box_width, box_height = width * scale, height * scale
-        left, top = (image.width - box_width) / 2, (image.height - box_height) / 2
-        box = (left, top, left + box_width, top + box_height)
-        return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
+        return resample(image, *self.size(*image.size))
+
+
+def resample(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Centre-crop to the aspect ratio of (width, height), then resample once (bicubic, antialiased)."""
+    scale = min(image.width / width, image.height / height)
+    box_width, box_height = width * scale, height * scale
+    left, top = (image.width - box_width) / 2, (image.height - box_height) / 2
+    box = (left, top, left + box_width, top + box_height)
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)

@@ -14,14 +14,16 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from pipeline import generators, models
+from pipeline import benchmarks, generators, models
 from pipeline.errors import UserError
 from pipeline.fit import Fit
+from pipeline.photographs import sources
 from pipeline.registry import kind_module, kinds
 from pipeline.schema import Strict
 
+Dtype = Literal["float32", "bfloat16", "float16"]
 KEY = re.compile(r"^[a-z0-9][a-z0-9-]*$")
-RESERVED = ("photographs", "originals", "clip", "captioner", "all", "default")
+RESERVED = ("photographs", "originals", "clip", "captioner", "all", "combined", "default")
 RESERVED_PREFIX = "without-"
 FAMILIES = ("gan", "diffusion", "flow", "autoregressive", "reconstruction", "patch")
 MODES = ("text-to-image", "image-to-image", "reconstruction", "import")
@@ -58,17 +60,37 @@ class Splits(Strict):
 
 
 class Photographs(Strict):
-    source: str = Field(min_length=1, description="a .csv catalogue of packaged photographs, or a folder of your own")
+    kind: str = Field(description="where photographs come from: a module of pipeline/photographs/sources")
+    source: str = Field(min_length=1, description="a path: what kind of thing lies there depends on `kind`")
     name: Key = Field(description="the value of the dataset's `source` column for photographs")
+    limit: int | None = Field(default=None, ge=3, description="only the first N photographs, in a stable order that serves every split")
     crops: int | None = Field(ge=1, le=10_000, description="photographs cut from each original; null keeps originals whole")
     max_overlap: float = Field(ge=0, lt=1, description="largest intersection over union of two crops of one original")
-    splits: Splits
+    splits: Splits | None = Field(description="shares of the groups; null: the source's own official splits")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_is_known(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "kind" in value:
+            module = _kind_module(value["kind"], sources)
+            if value.get("splits", 0) is None and not module.OFFICIAL_SPLITS:
+                raise KeyedError("splits", f"kind {value['kind']!r} has no official splits; give shares, for example train 0.6")
+        return value
 
 
 class Captions(Strict):
-    prompt: str = Field(description="instruction to a chat captioner, or the words a continuing captioner starts from")
+    source: str = Field(min_length=1, description="the captioner's folder, or a table (.csv, .parquet) with image_id and prompt")
+    prompt: str = Field(description="instruction to a chat captioner, task of Florence-2, or the words a continuing captioner starts from")
     max_new_tokens: int = Field(ge=1, le=1024)
     batch_size: int = Field(ge=1, le=4096)
+    dtype: Dtype = "float32"
+    decoding: dict[str, Any] = Field(default={}, description="further arguments of transformers' generate; greedy where empty")
+
+    @model_validator(mode="after")
+    def _repeatable(self) -> Captions:
+        if self.decoding.get("do_sample"):
+            raise KeyedError("decoding.do_sample", "sampled captions would differ at every run; remove it, or use num_beams")
+        return self
 
 
 class ModelBlock(Strict):
@@ -107,10 +129,29 @@ class Generator(Strict):
 class Clip(Strict):
     model: Annotated[ModelBlock, BeforeValidator(lambda value: _block(value, models))]
     batch_size: int = Field(ge=1, le=4096)
+    recognised: float = Field(ge=0, le=1, description="least accuracy on held-out edits of a concept used in explanations")
+    dtype: Dtype = "float32"
 
 
 class Captioner(Strict):
     model: Annotated[ModelBlock, BeforeValidator(lambda value: _block(value, models))]
+
+
+class Benchmark(Strict):
+    """Another labelled dataset that takes part in the evaluation, as it is."""
+
+    kind: str = Field(description="how it is read: a module of pipeline/benchmarks")
+    source: str = Field(min_length=1, description="a path: what kind of thing lies there depends on `kind`")
+    licence: str
+    settings: Any = Field(default=None, description="that kind's settings, checked by the kind itself")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settings(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "kind" in value:
+            module = _kind_module(value["kind"], benchmarks)
+            return {**value, "settings": _nested("settings", module.Settings, value.get("settings") or {})}
+        return value
 
 
 class Dataset(Strict):
@@ -154,20 +195,26 @@ class Params(Strict):
     root: str
     seed: int = Field(ge=0, lt=2**31)
     work: str
+    launch: str | None = Field(description="what starts the long stages on many GPUs, such as `accelerate launch --multi_gpu`")
     photographs: Photographs
     fit: Fit
     clip: Clip
     captioner: Captioner
     captions: Captions
-    generators: dict[GeneratorKey, Generator] = Field(min_length=1)
+    generators: dict[GeneratorKey, Generator]
+    benchmarks: dict[GeneratorKey, Benchmark]
     dataset: Dataset
     detectors: Detectors
     evaluation: Evaluation
 
     @model_validator(mode="after")
     def _names(self) -> Params:
-        if self.photographs.name in self.generators:
-            raise KeyedError("photographs.name", f"{self.photographs.name!r} is also a generator; choose another name")
+        names = [self.photographs.name, self.dataset.name, *self.generators, *self.benchmarks]
+        for name in names:
+            if names.count(name) > 1:
+                raise KeyedError(f"benchmarks.{name}" if name in self.benchmarks else "photographs.name", f"{name!r} is taken; choose another name")
+        if not self.generators and not self.benchmarks:
+            raise KeyedError("generators", "no generator and no benchmark is left; add an entry of either")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How the `datasets` library stores an image; bytes and name are explicit, nothing re-encodes them."""
 
 
-def write_table(path: Path | str, table: pa.Table, row_group: int = 256) -> None:
+def write_table(path: Path | str, table: pa.Table, row_group: int = 32) -> None:
     """Write one Parquet file whole or not at all. Small row groups keep readers' memory bounded."""
     with replacing_file(path) as temporary:
         pq.write_table(table, temporary, row_group_size=row_group, compression="zstd", write_page_checksum=True)
@@ -66,3 +67,25 @@ def read_shard(path: Path, columns: list[str] | None = None) -> Iterator[dict]:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=256, columns=columns):
             yield from batch.to_pylist()
+
+
+class RowReader:
+    """Rows by id, read from the shards when asked for: only ids and a few row groups are in memory."""
+
+    def __init__(self, folder: Path | str, prefix: str, columns: list[str], key: str = "image_id"):
+        self.columns = columns
+        self._places: dict[str, tuple[Path, int, int]] = {}
+        for path in shard_paths(folder, prefix):
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    ids = file.read_row_group(group, columns=[key])[key].to_pylist()
+                    self._places |= {i: (path, group, row) for row, i in enumerate(ids)}
+        self._group = lru_cache(maxsize=4)(self._read)
+
+    def __getitem__(self, key: str) -> dict:
+        path, group, row = self._places[key]
+        return self._group(path, group).slice(row, 1).to_pylist()[0]
+
+    def _read(self, path: Path, group: int) -> pa.Table:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read_row_group(group, columns=self.columns)

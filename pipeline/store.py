@@ -41,6 +41,10 @@ class WorkStore:
             return None
         return pq.read_table(pa.BufferReader(payload))
 
+    def __contains__(self, key: str) -> bool:
+        """Whether there is an entry, sound or not: `get` finds out which."""
+        return self._path(key).is_file()
+
     def put(self, key: str, table: pa.Table) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")

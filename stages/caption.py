@@ -1,53 +1,72 @@
-"""caption: one caption per photograph, stored with the model that wrote it; the only text a generator sees."""
+"""caption: one caption per photograph, written by the captioner or taken from a table; the only text a generator sees."""
 
 from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.batches import stored_batches
-from pipeline.captioning import Captioner
+from pipeline.captioning import VERSION, Captioner
+from pipeline.captiontable import read_captions
+from pipeline.batches import Batches
 from pipeline.files import replacing_folder
 from pipeline.images import decode_png
 from pipeline.params import Params
-from pipeline.provenance import folder_fingerprint, versions
-from pipeline.records import read_rows, write_table
+from pipeline.processes import Processes, device_name
+from pipeline.provenance import file_sha256, versions
+from pipeline.records import RowReader, read_rows, write_table
 from pipeline.seeds import digest
 from pipeline.store import WorkStore
+from pipeline.weights import identity
 from stages.run import run
 
-VERSION = 1
-MODEL = Path("data/models/captioner")
 CAPTION = pa.schema([(name, pa.string()) for name in ("image_id", "prompt", "model", "revision")])
 
 
 def main(params: Params) -> None:
-    import torch
-
-    torch.set_num_threads(1)  # tiny matrices: two threads on a busy machine are slower, and may differ in the last bit
-    photographs = {row["image_id"]: row for row in read_rows("data/photographs", "photographs", ["image_id", "sha256", "image"])}
-    revision = folder_fingerprint(MODEL)
-    settings = params.captions
-    recipe = {
-        "version": VERSION,
-        "model": revision,
-        "settings": settings.model_dump(),
-        "libraries": versions("torch", "transformers", "tokenizers"),
-    }
-    captioner: list[Captioner] = []  # loaded at the first batch that is not in the store
-
-    def compute(cell: list[str]) -> pa.Table:
-        if not captioner:
-            captioner.append(Captioner(MODEL, settings.prompt, settings.max_new_tokens))
-        texts = captioner[0]([decode_png(photographs[i]["image"]["bytes"]) for i in cell])
-        rows = [{"image_id": i, "prompt": text, "model": str(MODEL), "revision": revision} for i, text in zip(cell, texts, strict=True)]
-        return pa.Table.from_pylist(rows, schema=CAPTION)
-
-    items = {i: digest(row["sha256"]) for i, row in photographs.items()}
-    store = WorkStore(params.work, "caption")
-    table = pa.concat_tables(stored_batches(items, settings.batch_size, recipe, store, compute, "captions"))
+    photographs = {row["image_id"]: row["sha256"] for row in read_rows("data/photographs", "photographs", ["image_id", "sha256"])}
+    source = Path(params.captions.source)
+    if source.is_file():
+        table = given(source, list(photographs))
+    else:
+        processes = Processes()
+        captions = batches(params, photographs, source)
+        captions.fill(processes)
+        if not processes.main:
+            return
+        table = pa.concat_tables(captions)
     with replacing_folder(Path("data/captions")) as folder:
         write_table(folder / "captions-00000.parquet", table.sort_by("image_id"))
 
 
+def given(source: Path, image_ids: list[str]) -> pa.Table:
+    """The captions of a table; its name and hash stand for the model that wrote them."""
+    prompts = read_captions(source, image_ids)
+    about = {"model": source.name, "revision": file_sha256(source)}
+    return pa.Table.from_pylist([{"image_id": i, "prompt": prompts[i], **about} for i in image_ids], schema=CAPTION)
+
+
+def batches(params: Params, photographs: dict[str, str], model: Path) -> Batches:
+    settings = params.captions
+    name, revision = identity(model)
+    pictures = RowReader("data/photographs", "photographs", ["image"])
+    captioner: list[Captioner] = []  # loaded at the first batch that is not in the store
+
+    def compute(cell: list[str]) -> pa.Table:
+        if not captioner:
+            captioner.append(Captioner(model, settings))
+        texts = captioner[0]([decode_png(pictures[i]["image"]["bytes"]) for i in cell])
+        rows = [{"image_id": i, "prompt": text, "model": name, "revision": revision} for i, text in zip(cell, texts, strict=True)]
+        return pa.Table.from_pylist(rows, schema=CAPTION)
+
+    recipe = {
+        "version": VERSION,
+        "model": revision,
+        "settings": settings.model_dump(exclude={"source"}),
+        "device": device_name(),
+        "libraries": versions("torch", "transformers", "tokenizers"),
+    }
+    items = {i: digest(image) for i, image in photographs.items()}
+    return Batches(items, settings.batch_size, recipe, WorkStore(params.work, "caption"), compute, "captions")
+
+
 if __name__ == "__main__":
-    run(main)
+    run(main, many=True)

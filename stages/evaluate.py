@@ -1,12 +1,15 @@
-"""evaluate: the generalization table of every detector as tracked metrics."""
+"""evaluate: the generalization table of every detector, and the table across datasets, as tracked metrics."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from detector.crossfit import training_sets
+from detector.crossfit import COMBINED, home_sets
+from detector.crosstable import DatasetCells, metric_keys
 from detector.generalization import Scores, Summary, Table, summarise
 from detector.saved import KINDS
 from pipeline.dataset import PHOTOGRAPHS
@@ -15,24 +18,36 @@ from pipeline.params import Params
 from pipeline.progress import track
 from stages.run import run
 
+logger = logging.getLogger(__name__)
+SCORES = "data/scores/scores.parquet"
+
 
 def main(params: Params) -> None:
-    table = pq.read_table("data/scores/scores.parquet")
-    groups = sorted(set(table["group"].to_pylist()))
+    home = pq.read_table(SCORES, columns=["group", "image_id"], filters=_dataset(params.dataset.name) & (pc.field("source") == PHOTOGRAPHS))
+    groups = sorted(set(home["group"].to_pylist()))
     seen = read_json(Path("data/models/clip/training.json"))["seen_groups"]
-    cells = Table(groups, seen, params.evaluation.bootstrap, params.seed, PHOTOGRAPHS)
-    families = {name: entry.family for name, entry in params.generators.items()}
-    sets = list(training_sets(list(params.generators)))
     counts = {
         "originals": len(groups),
         "originals_seen_by_clip": len(set(groups) & set(seen)),
-        "photographs": len(set(_chosen(table, params.evaluation.headline, "all").image_id)),
+        "photographs": len(set(home["image_id"].to_pylist())),
     }
+    sets = list(home_sets(list(params.generators)))
+    cells = Table(groups, seen, params.evaluation.bootstrap, params.seed, PHOTOGRAPHS) if sets else None
+    families = {name: entry.family for name, entry in params.generators.items()}
+    cross = CrossTable(params)
     headline: dict = dict(counts)
+    across: dict = {}
     for kind in track(KINDS, "evaluating", unit="detector"):
-        summary = summarise(cells, lambda name, kind=kind: _chosen(table, kind, name), sets, families)
+        summary = summarise(cells, lambda name, kind=kind: _scores(kind, name, params.dataset.name), sets, families)
         write_metrics(f"metrics/generalization/{kind}.json", fuller(summary) | counts)
         headline[kind] = summary.headline()
+        across[kind] = cross.of(kind)
+    write_metrics("metrics/benchmarks.json", across)
+    if params.benchmarks:
+        chosen = across[params.evaluation.headline]
+        headline["benchmarks"] = {
+            train: {test: cell["mAP"] for test, cell in row.items() if "mAP" in cell} for train, row in chosen.items()
+        }
     write_metrics("metrics/headline.json", headline)
 
 
@@ -48,10 +63,64 @@ def fuller(summary: Summary) -> dict:
     return out
 
 
-def _chosen(table, kind: str, name: str) -> Scores:
-    rows = table.filter((pc.field("detector") == kind) & (pc.field("training_set") == name))
-    arrays = {column: rows[column].to_numpy(zero_copy_only=False) for column in Scores.__dataclass_fields__}
-    return Scores(**{key: array.astype(str) if array.dtype == object else np.asarray(array) for key, array in arrays.items()})
+class CrossTable:
+    """Cells of (training set, dataset): the dataset's own generators together, each benchmark, and all combined."""
+
+    def __init__(self, params: Params):
+        self.params = params
+        home = [params.dataset.name] if params.generators else []  # photographs alone train and test nothing
+        self.datasets = [*home, *params.benchmarks]
+        self.trained_on = [*self.datasets, COMBINED]
+        self.tests: dict[str, DatasetCells] = {}
+        self.keys: dict[str, dict[str, str]] = {}
+        for name in self.datasets if params.benchmarks else []:
+            rows = pq.read_table(SCORES, columns=["group", "source"], filters=_dataset(name))
+            self.tests[name] = DatasetCells(rows["group"].to_pylist(), params.evaluation.bootstrap, params.seed)
+            short = metric_keys((_short(source, name) for source in pc.unique(rows["source"]).to_pylist()), f"benchmarks.{name}.source")
+            self.keys[name] = {source: short[_short(source, name)] for source in pc.unique(rows["source"]).to_pylist()}
+
+    def of(self, kind: str) -> dict:
+        """{training set: {test set: metrics}} of one kind of detector; a benchmark that is a test set only has no row."""
+        found: dict = {}
+        for train in self.trained_on:
+            name = "all" if train == self.params.dataset.name else train
+            for test, cells in self.tests.items():
+                scores = _scores(kind, name, test, withheld=True)
+                if len(scores.score):
+                    cell = found.setdefault(train, {})[test] = cells.cell(scores, self.keys[test])
+                    if cell["withheld"]:
+                        logger.warning(
+                            "%s, trained on %s: %d images of %s are of groups in its training set and were withheld",
+                            kind,
+                            train,
+                            cell["withheld"],
+                            test,
+                        )
+        return found
+
+
+def _short(source: str, dataset: str) -> str:
+    """A source in its dataset's own words."""
+    return source.removeprefix(f"{dataset}/")
+
+
+def _dataset(name: str) -> pc.Expression:
+    return (pc.field("dataset") == name) & (pc.field("control") == "none")
+
+
+def _scores(kind: str, training_set: str, dataset: str, withheld: bool = False) -> Scores:
+    """One training set's scores on one dataset; those withheld are NaN, and left out unless asked for."""
+    chosen = (pc.field("detector") == kind) & (pc.field("training_set") == training_set) & (pc.field("dataset") == dataset)
+    if withheld:
+        chosen &= pc.field("control") == "none"
+    rows = pq.read_table(SCORES, columns=list(Scores.__dataclass_fields__), filters=chosen)
+    scores = Scores(**{name: _array(rows[name]) for name in Scores.__dataclass_fields__})
+    return scores if withheld else scores.where(np.isfinite(scores.score))
+
+
+def _array(column: pa.ChunkedArray) -> np.ndarray:
+    array = column.to_numpy(zero_copy_only=False)
+    return array.astype(str) if array.dtype == object else array
 
 
 if __name__ == "__main__":

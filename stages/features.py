@@ -1,12 +1,14 @@
-"""features@<generator> and features-photographs: CLIP features of one source, and of the photographs' reconstructions."""
+"""features@<name>: CLIP features of one generator's counterparts and reconstructions, of the photographs, or of a benchmark."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from detector.features import IMAGE, RECONSTRUCTION, feature_rows, write_features
+from detector.features import IMAGE, RECONSTRUCTION, benchmark_rows, feature_rows, write_features
 from pipeline.dataset import LABELS, PHOTOGRAPHS
 from pipeline.params import Params
 from pipeline.photographs.splits import SPLITS
+from pipeline.processes import Processes
 from pipeline.records import read_shard, shard_paths
 from pipeline.store import WorkStore
 from stages.run import run
@@ -15,18 +17,21 @@ REAL, SYNTHETIC = range(len(LABELS))
 
 
 def main(params: Params, name: str) -> None:
+    processes = Processes()
     total = write_features(
         Path("data/features") / f"{name}.parquet",
-        _shards(name),
+        partial(_benchmark if name in params.benchmarks else _source, name),
         Path("data/models/clip"),
         params.clip.batch_size,
         WorkStore(params.work, "features"),
+        processes,
         f"{name}: features",
     )
-    print(f"{name}: features of {total} images")
+    if processes.main:
+        print(f"{name}: features of {total} images")
 
 
-def _shards(name: str) -> Iterator[list[dict]]:
+def _source(name: str) -> Iterator[list[dict]]:
     label = REAL if name == PHOTOGRAPHS else SYNTHETIC
     columns = ["image_id", "group", "split", "image"]
     for split in SPLITS:
@@ -42,5 +47,12 @@ def _shards(name: str) -> Iterator[list[dict]]:
             yield batch
 
 
+def _benchmark(name: str) -> Iterator[list[dict]]:
+    columns = ["image_id", "group", "split", "label", "source", "image"]
+    for split in SPLITS:
+        for path in shard_paths(Path("data/benchmarks") / name, split):
+            yield list(benchmark_rows(read_shard(path, columns), name))
+
+
 if __name__ == "__main__":
-    run(main)
+    run(main, many=True)

@@ -3,36 +3,49 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.counterparts import COUNTERPART, make_counterparts
+from pipeline.counterparts import COUNTERPART, Counterparts
 from pipeline.errors import UserError
-from pipeline.files import replacing_folder, write_json
+from pipeline.files import replacing_folder, write_json, write_metrics
 from pipeline.params import Params
+from pipeline.preflight import require_ready
+from pipeline.processes import Processes
 from pipeline.records import write_shards
 from stages.run import run
 
 
 def main(params: Params, name: str) -> None:
-    rows = make_counterparts(name, params, Path("data/photographs"), Path("data/captions"), Path("data/models") / name)
+    require_ready(params, "generate", name)
+    processes = Processes()
+    counterparts = Counterparts(name, params, Path("data/photographs"), Path("data/captions"), Path("data/models") / name)
+    counterparts.fill(processes)
+    if not processes.main:
+        return
     dropped: list[dict] = []
+    resampled: list[str] = []
     with replacing_folder(Path("data/generated") / name) as folder:
-        made = write_shards(folder, "counterparts", usable(rows, dropped), COUNTERPART, params.dataset.rows_per_shard)
+        rows = usable(counterparts, dropped, resampled)
+        made = write_shards(folder, "counterparts", rows, COUNTERPART, params.dataset.rows_per_shard)
         if made < len(dropped):
             raise UserError(
                 f"generators.{name}: {len(dropped)} of {made + len(dropped)} counterparts are unusable (first: "
                 f"{dropped[0]['image_id']}, {dropped[0]['reason']}); look at the model and its settings"
             )
         write_json(folder / "dropped.json", dropped)
-    print(f"{name}: {made} counterparts, {len(dropped)} set aside")
+    counts = {"counterparts": made, "dropped": len(dropped), "resampled": len(resampled), "prompts_cut": counterparts.truncated()}
+    write_metrics(f"metrics/generated/{name}.json", counts)
+    print(f"{name}: {made} counterparts, {len(dropped)} set aside, {len(resampled)} resampled from another size")
 
 
-def usable(rows: Iterable[dict], dropped: list[dict]) -> Iterator[dict]:
-    """Pass on the rows that hold a counterpart; note the others, with their reason, in `dropped`."""
+def usable(rows: Iterable[dict], dropped: list[dict], resampled: list[str]) -> Iterator[dict]:
+    """Pass on the rows that hold a counterpart; note the others with their reason, and those made in another size."""
     for row in rows:
-        if row["problem"] is None:
-            yield row
-        else:
+        if row["problem"] is not None:
             dropped.append({"image_id": row["image_id"], "reason": row["problem"]})
+            continue
+        if (row["made_width"], row["made_height"]) != (row["width"], row["height"]):
+            resampled.append(row["image_id"])
+        yield row
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, many=True)

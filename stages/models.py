@@ -1,20 +1,24 @@
 """models@<name> (and clip, captioner): make data/models/<name> and measure it."""
 
+import os
+import sys
 from pathlib import Path
 
 from pipeline import models
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder, write_json, write_metrics
 from pipeline.params import ModelBlock, Params
+from pipeline.preflight import require_ready
 from pipeline.registry import kind_module
 from pipeline.seeds import seed_of
-from pipeline.training.job import Job, LearnedNothing
+from pipeline.training.job import MOST_ORIGINALS, Job, LearnedNothing
 from stages.run import run
 
 MODELS = Path("data/models")
 
 
 def main(params: Params, name: str) -> None:
+    require_ready(params, "models", name)
     block = _block(params, name)
     kind = kind_module(models, block.kind)
     with replacing_folder(MODELS / name) as folder:
@@ -26,6 +30,7 @@ def main(params: Params, name: str) -> None:
             photographs=Path("data/photographs"),
             folder=folder,
             clip=MODELS / "clip" if name == "captioner" else None,
+            most=getattr(kind, "MOST_ORIGINALS", MOST_ORIGINALS),
         )
         try:
             quality = kind.make(job)
@@ -44,4 +49,6 @@ def _block(params: Params, name: str) -> ModelBlock:
 
 
 if __name__ == "__main__":
+    if sys.stderr.isatty():  # other stages load in silence, this one may download for hours
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
     run(main)

@@ -9,9 +9,12 @@ from pipeline.records import read_rows
 from stages.run import run
 
 
+SIZES = ("width", "height", "made_width", "made_height")
+
+
 def main(params: Params, name: str) -> None:
     folder = Path("data/dataset") / name
-    manifest = {"folder": name, "family": None, "mode": None, "dropped": 0}
+    manifest = {"folder": name, "family": None, "mode": None, "dropped": 0, "resampled": 0}
     if name == PHOTOGRAPHS:
         prompts = {row["image_id"]: row["prompt"] for row in read_rows("data/captions", "captions")}
         photographs = read_rows("data/photographs", "photographs")
@@ -31,9 +34,14 @@ def main(params: Params, name: str) -> None:
             "family": entry.family,
             "mode": entry.mode,
             "dropped": len(read_json(generated / "dropped.json")),
+            "resampled": sum(_resampled(row) for row in read_rows(generated, "counterparts", list(SIZES))),
         }
     manifest["splits"] = write_source(folder, rows, params.dataset.rows_per_shard)
     write_json(f"data/manifests/{name}.json", manifest)
+
+
+def _resampled(row: dict) -> bool:
+    return (row["made_width"], row["made_height"]) != (row["width"], row["height"])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ def main(params: Params) -> None:
     write_metrics("metrics/photographs.json", counts)
     for item in report.set_aside:
         print(f"set aside {item['file']}: {item['reason']}")
-    print(f"{counts['photographs']['total']} photographs of {counts['groups']['total']} originals; {counts['set_aside']} files set aside")
+    limit = "" if params.photographs.limit is None else f" (limit {params.photographs.limit})"
+    total, groups = counts["photographs"]["total"], counts["groups"]["total"]
+    print(f"{total} photographs of {groups} originals{limit}; {counts['set_aside']} files set aside")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from PIL import Image, ImageOps
 
+from detector.crossfit import COMBINED, home_sets
 from detector.features import IMAGE
 from detector.figures import collage, heat_map, precision_recall
 from detector.saved import KINDS
-from detector.tables import control_table, generalization_table, headline_table
+from detector.tables import control_table, cross_table, generalization_table, headline_table, published_table
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_bytes, write_json
-from pipeline.images import decode_png
+from pipeline.images import read_image
 from pipeline.params import Params
 from pipeline.photographs.splits import SPLITS
 from pipeline.records import read_rows
@@ -20,42 +22,61 @@ from stages.run import run
 
 PLOTS = Path("plots")
 SHOWN = 14
+THUMBNAIL = 128
+"""Pixels: the longest side at which a picture of the collage is shown."""
 
 
 def main(params: Params) -> None:
     kind = params.evaluation.headline
     headline = read_json("metrics/headline.json")
     metrics = {name: read_json(f"metrics/generalization/{name}.json") for name in KINDS}
-    order = [name for name in metrics[kind] if isinstance(metrics[kind][name], dict)]
-    order = [*params.generators, "all", *(name for name in order if name.startswith("without-"))]
-    aps = {name: {g: metrics[kind][name]["generators"][g]["AP"] for g in params.generators} for name in order}
+    across = read_json("metrics/benchmarks.json")
     basis = f"{headline['originals']} originals"
-    heat_map(PLOTS / "generalization.png", aps, f"{kind} detector: AP by training set and generator ({basis})")
+    if params.generators:
+        sets = list(home_sets(list(params.generators)))
+        aps = {name: {g: metrics[kind][name]["generators"][g]["AP"] for g in params.generators} for name in sets}
+        heat_map(PLOTS / "generalization.png", aps, f"{kind} detector: AP by training set and generator ({basis})")
+        trained, curves = "trained on all generators", _curves(kind, "all", {name: _pair(params, name) for name in params.generators})
+    else:
+        aps = {train: {test: cell["mAP"] for test, cell in row.items() if "mAP" in cell} for train, row in across[kind].items()}
+        heat_map(PLOTS / "generalization.png", aps, f"{kind} detector: mAP by training set and test set", "mean average precision")
+        whole = {name: pc.field("dataset") == name for name in params.benchmarks}
+        basis, trained, curves = "all images of each", f"trained on {COMBINED}", _curves(kind, COMBINED, whole)
     cells = [{"trained_on": train, "tested_on": test, "AP": ap} for train, row in aps.items() for test, ap in row.items()]
     write_json(PLOTS / "generalization.json", cells)
-    curves = _curves(kind, list(params.generators))
-    precision_recall(PLOTS / "precision_recall.png", curves, f"{kind} detector trained on all generators ({basis})")
+    precision_recall(PLOTS / "precision_recall.png", curves, f"{kind} detector {trained} ({basis})")
     points = [
         {"generator": name, "recall": round(float(r), 4), "precision": round(float(p), 4)}
         for name, (recall, precision) in curves.items()
         for r, p in zip(recall, precision, strict=True)
     ]
     write_json(PLOTS / "precision_recall.json", points)
-    _collage(params, basis)
-    text = []
-    for name, values in metrics.items():
-        text.append(headline_table(name, headline))
-        ordered = {**{row: _in_order(values[row], params) for row in order}, **{k: v for k, v in values.items() if not isinstance(v, dict)}}
-        text += [generalization_table(name, ordered), control_table(name, ordered)]
-    write_bytes("metrics/tables.md", "\n".join(text).encode())
+    _collage(params, f"{headline['originals']} originals")
+    write_bytes("metrics/tables.md", "\n".join(_tables(params, headline, metrics, across)).encode())
+    shown = "photographs above their counterparts" if params.generators else "photographs"
     print(
         "\nWhere to look:\n"
         "  metrics/tables.md          the numbers, with intervals (dvc metrics show; dvc metrics diff)\n"
-        "  plots/pairs.png            photographs above their counterparts\n"
-        "  plots/generalization.png   which detector finds which generator\n"
+        f"  plots/pairs.png            {shown}\n"
+        "  plots/generalization.png   which detector finds what\n"
         f'  data/dataset               the dataset: datasets.load_dataset("data/dataset")\n'
         f"  synthclic detect IMAGE     ask the trained {kind} detector about your own images\n"
     )
+
+
+def _tables(params: Params, headline: dict, metrics: dict, across: dict) -> list[str]:
+    datasets = [*([params.dataset.name] if params.generators else []), *params.benchmarks]
+    text = []
+    for name, values in metrics.items():
+        if params.generators:
+            counts = {key: value for key, value in values.items() if not isinstance(value, dict)}
+            ordered = {set_: _in_order(values[set_], params) for set_ in home_sets(list(params.generators))} | counts
+            text += [headline_table(name, headline), generalization_table(name, ordered), control_table(name, ordered)]
+        if params.benchmarks:
+            text.append(cross_table(name, across[name], datasets))
+            if published := published_table(name, datasets):
+                text.append(published)
+    return text
 
 
 def _in_order(row: dict, params: Params) -> dict:
@@ -63,38 +84,61 @@ def _in_order(row: dict, params: Params) -> dict:
     return {**row, "generators": {name: row["generators"][name] for name in params.generators}}
 
 
-def _curves(kind: str, generators: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _pair(params: Params, generator: str) -> pc.Expression:
+    return (pc.field("dataset") == params.dataset.name) & pc.field("source").isin([PHOTOGRAPHS, generator])
+
+
+def _curves(kind: str, training_set: str, tests: dict[str, pc.Expression]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{test: (recall, precision)} of one detector on the rows of each test."""
     from sklearn.metrics import precision_recall_curve
 
-    chosen = (pc.field("detector") == kind) & (pc.field("training_set") == "all") & (pc.field("role") == IMAGE)
+    chosen = (pc.field("detector") == kind) & (pc.field("training_set") == training_set) & (pc.field("role") == IMAGE)
     chosen &= pc.field("control") == "none"
-    table = pq.read_table("data/scores/scores.parquet", filters=chosen)
-    source, label, score = (table[name].to_numpy(zero_copy_only=False) for name in ("source", "label", "score"))
     curves = {}
-    for name in generators:
-        rows = (source == PHOTOGRAPHS) | (source == name)
-        precision, recall, _ = precision_recall_curve(label[rows], score[rows], drop_intermediate=True)
+    for name, test in tests.items():
+        table = pq.read_table("data/scores/scores.parquet", columns=["label", "score"], filters=chosen & test)
+        label, score = (table[column].to_numpy() for column in ("label", "score"))
+        known = np.isfinite(score)
+        if len(set(label[known])) < 2:
+            continue
+        precision, recall, _ = precision_recall_curve(label[known], score[known], drop_intermediate=True)
         curves[name] = (recall[::-1], precision[::-1])
     return curves
 
 
 def _collage(params: Params, basis: str) -> None:
     names = [PHOTOGRAPHS, *params.generators]
-    images: dict[str, dict[str, bytes]] = {}
     groups: dict[str, str] = {}
+    found: list[set[str]] = []
     for name in names:
-        rows = (row for split in SPLITS for row in read_rows(Path("data/dataset") / name, split, ["image_id", "group", "image"]))
-        images[name] = {}
-        for row in rows:
-            images[name][row["image_id"]] = row["image"]["bytes"]
+        found.append(set())
+        for row in _rows(name, ["image_id", "group"]):
+            found[-1].add(row["image_id"])
             groups[row["image_id"]] = row["group"]
-    complete = sorted(set.intersection(*(set(found) for found in images.values())))
-    first_of_group = {groups[i]: i for i in reversed(complete)}
+    first_of_group = {groups[i]: i for i in sorted(set.intersection(*found), reverse=True)}
     chosen = sorted(first_of_group.values())[:SHOWN]
-    shape = decode_png(images[PHOTOGRAPHS][chosen[0]]).shape
-    columns = [[decode_png(images[name][i]) for name in names] for i in chosen]
-    columns = [column for column in columns if column[0].shape == shape]
-    collage(PLOTS / "pairs.png", columns, names, f"Photographs and their counterparts ({basis})")
+    pictures = {name: {i: _thumbnail(data) for i, data in _images(name, chosen).items()} for name in names}
+    columns = [[pictures[name][i] for name in names] for i in chosen]
+    columns = [column for column in columns if column[0].shape == columns[0][0].shape]
+    scale = 2 if max(columns[0][0].shape) <= THUMBNAIL // 2 else 1
+    title = "Photographs and their counterparts" if params.generators else "Photographs"
+    collage(PLOTS / "pairs.png", columns, names, f"{title} ({basis})", scale)
+
+
+def _rows(name: str, columns: list[str]):
+    return (row for split in SPLITS for row in read_rows(Path("data/dataset") / name, split, columns))
+
+
+def _images(name: str, chosen: list[str]) -> dict[str, bytes]:
+    """The bytes of the chosen images; all of a source together would not fit into memory."""
+    return {row["image_id"]: row["image"]["bytes"] for row in _rows(name, ["image_id", "image"]) if row["image_id"] in chosen}
+
+
+def _thumbnail(data: bytes) -> np.ndarray:
+    image, _ = read_image(data)
+    if max(image.size) > THUMBNAIL:  # photographs differ in shape, squares line up
+        image = ImageOps.fit(image, (THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
+    return np.asarray(image)
 
 
 if __name__ == "__main__":

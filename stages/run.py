@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable
 
@@ -11,8 +13,15 @@ from pipeline.errors import UserError
 from pipeline.params import Params, load_params
 
 
-def run(main: Callable[..., None]) -> None:
-    """Call `main(params, *command line arguments)`; a UserError ends the process with exit code 1 and its sentence."""
+_LAUNCHED = "SYNTHCLIC_LAUNCHED"
+
+
+def run(main: Callable[..., None], many: bool = False) -> None:
+    """Call `main(params, *command line arguments)`; a UserError ends the process with exit code 1 and its sentence.
+
+    `many` marks a stage that can share its work between processes: where `launch` is set, it starts again under it.
+    `launch` is read here instead of standing in dvc.yaml's commands, so that changing it re-runs nothing.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for package in ("pipeline", "detector"):
         logging.getLogger(package).setLevel(logging.INFO)
@@ -21,6 +30,18 @@ def run(main: Callable[..., None]) -> None:
         os.environ.setdefault(variable, value)
     try:
         params: Params = load_params()
+        if many and params.launch and _LAUNCHED not in os.environ:
+            _launch(params.launch)
         main(params, *sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def _launch(launcher: str) -> None:
+    """Replace this process by `<launcher> -m <this stage> <its arguments>`."""
+    words = shlex.split(launcher)
+    if shutil.which(words[0]) is None:
+        raise UserError(f"launch: {words[0]!r} is no command here; correct {launcher!r} or set launch: null")
+    module = sys.modules["__main__"].__spec__.name
+    os.environ[_LAUNCHED] = "1"
+    os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])

@@ -6,10 +6,9 @@ change one, remove one, be killed and go on, be misconfigured.
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -24,8 +23,8 @@ from PIL import Image
 from pipeline.files import read_json
 from pipeline.photographs.originals import find_originals
 from pipeline.records import read_rows
+from tests.project import ROOT, Project, stages
 
-ROOT = Path(__file__).parents[1]
 OWN = "my photographs"
 AGGREGATORS = {"dataset", "audit-all", "train", "evaluate", "report"}
 
@@ -33,7 +32,7 @@ AGGREGATORS = {"dataset", "audit-all", "train", "evaluate", "report"}
 def shrunken() -> dict:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["root"] = str(ROOT)
-    params["photographs"] |= {"source": OWN, "name": "mine", "crops": 6}
+    params["photographs"] |= {"kind": "folder", "source": OWN, "name": "mine", "crops": 6}
     params["clip"]["model"] |= {"steps": 12, "floor": 0.0}
     params["captioner"]["model"] |= {"steps": 12, "floor": 0.0}
     params["captions"]["batch_size"] = 2
@@ -51,73 +50,24 @@ def shrunken() -> dict:
     return params
 
 
-class Project:
-    def __init__(self, folder: Path):
-        self.folder = folder
-        (folder / ".dvc").mkdir()
-        for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
-            shutil.copy(ROOT / name, folder / name)
-        self.params = shrunken()
-        self.write()
-        self._photographs()
-        for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-            self.git(*command)
-
-    def _photographs(self) -> None:
-        """Six originals in six guises, and one file that is none."""
-        own = self.folder / OWN
-        own.mkdir()
-        found = {o.file: o.path for o in find_originals(ROOT / "pipeline/photographs/packaged.csv")}
-        for name, suffix in {"chelsea": "jpg", "coffee": "png", "china": "webp", "flower": "bmp", "tulips": "tiff", "sail": "jpg"}.items():
-            with Image.open(found[name]) as image:
-                image = image.convert("CMYK" if name == "sail" else "RGBA" if name == "coffee" else "RGB")
-                image.save(own / f"{name}.{suffix}")
-        (own / "broken.jpg").write_bytes(b"\xff\xd8 torn")
-
-    def write(self) -> None:
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
-
-    def git(self, *arguments: str) -> None:
-        identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
-        subprocess.run(["git", *identity, *arguments], cwd=self.folder, check=True, capture_output=True)
-
-    def start(self, *arguments: str) -> subprocess.Popen:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.Popen(
-            [sys.executable, "-m", "dvc", *arguments],
-            cwd=self.folder,
-            env={**os.environ, "PATH": path},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def dvc(self, *arguments: str, fails: bool = False) -> str:
-        process = self.start(*arguments)
-        out, _ = process.communicate()
-        assert (process.returncode != 0) == fails, out[-4000:]
-        return out
-
-    def repro(self) -> set[str]:
-        """Run the pipeline; the names of the stages that really ran (not those restored from the run cache)."""
-        return stages(self.dvc("repro"))
-
-    def forget(self, out: str) -> None:
-        """Take an out from DVC's cache, as if its stage had never ended; else DVC restores it instead of running the stage."""
-        cache = self.folder / ".dvc/cache"
-        shutil.rmtree(cache / "runs", ignore_errors=True)
-        lock = yaml.safe_load((self.folder / "dvc.lock").read_text())
-        (md5,) = {entry["md5"] for stage in lock["stages"].values() for entry in stage.get("outs", []) if entry["path"] == out}
-        (cache / "files/md5" / md5[:2] / md5[2:]).unlink()
-
-    def digests(self, *names: str) -> dict[str, str]:
-        files = [p for name in names for p in [*sorted((self.folder / name).rglob("*")), self.folder / name] if p.is_file()]
-        return {str(p.relative_to(self.folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    folder = tmp_path_factory.mktemp("synthclic") / "a project"
+    project = Project(folder, shrunken())
+    photograph(folder / OWN)
+    project.commit("start")
+    return project
 
 
-def stages(out: str) -> set[str]:
-    return set(re.findall(r"Running stage '([^']+)'", out))
+def photograph(own: Path) -> None:
+    """Six originals in six guises, and one file that is none."""
+    own.mkdir()
+    found = {o.file: o for o in find_originals("catalogue", ROOT / "pipeline/photographs/packaged.csv")}
+    for name, suffix in {"chelsea": "jpg", "coffee": "png", "china": "webp", "flower": "bmp", "tulips": "tiff", "sail": "jpg"}.items():
+        with Image.open(io.BytesIO(found[name].read())) as image:
+            image = image.convert("CMYK" if name == "sail" else "RGBA" if name == "coffee" else "RGB")
+            image.save(own / f"{name}.{suffix}")
+    (own / "broken.jpg").write_bytes(b"\xff\xd8 torn")
 
 
 def of(generator: str, *, model: bool = True) -> set[str]:
@@ -125,20 +75,12 @@ def of(generator: str, *, model: bool = True) -> set[str]:
     return names | ({f"models@{generator}"} if model else set())
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Project:
-    folder = tmp_path_factory.mktemp("synthclic") / "a project"
-    folder.mkdir()
-    return Project(folder)
-
-
 def test_the_first_run_builds_everything(project):
     out = project.dvc("repro")
     assert "Where to look" in out and "data/dataset" in out
     for name in project.params["generators"]:
         assert of(name) <= stages(out)
-    project.git("add", "-A")
-    project.git("commit", "-qm", "first run")
+    project.commit("first run")
 
 
 def test_own_photographs_are_used_and_the_torn_one_is_counted(project):
@@ -248,11 +190,11 @@ def test_a_killed_stage_goes_on_and_ends_as_if_never_disturbed(project, stage, k
     shutil.rmtree(store)
     project.forget(outs)
     process = project.start("repro", "--force", "--single-item", stage)
-    while process.poll() is None and len(finished(store)) < 3:
+    while process.poll() is None and len(project.finished(kind)) < 3:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    saved = finished(store)
+    saved = project.finished(kind)
     assert len(saved) >= 3
     times = {path: path.stat().st_mtime_ns for path in saved}
     assert not project.digests(outs), "nothing half-written stands in for the result"
@@ -262,10 +204,6 @@ def test_a_killed_stage_goes_on_and_ends_as_if_never_disturbed(project, stage, k
     assert {path: path.stat().st_mtime_ns for path in saved} == times, "and not made again"
     assert project.digests(outs) == undisturbed
     assert not list((project.folder / "data").rglob("*.tmp"))
-
-
-def finished(store: Path) -> list[Path]:
-    return [path for path in store.rglob("*") if path.is_file() and not path.name.endswith(".tmp")] if store.exists() else []
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 A new generator is an entry in params.yaml; a new *kind* of generator is one new module here, found by its name. It
 declares `MODES` (what it can make), `Settings` (its block of parameters), `VERSION` (raised by hand whenever the same
-settings would give other pixels) and `load(folder, settings, mode)`, which returns a `Generator` as below. Nothing
-heavy is imported at a module's top.
+settings would give other pixels) and `load(folder, settings, mode, key)`, which returns a `Generator` as below; `folder`
+is data/models/<key>. A kind may name settings that change no pixel in `NEUTRAL`, and check settings against the mode in
+`check(mode, settings)`. Nothing heavy is imported at a module's top.
 """
 
 from __future__ import annotations
@@ -20,15 +21,50 @@ class Request:
 
     image_id: str
     group: str
-    photograph: np.ndarray  # uint8, H x W x 3
+    width: int
+    height: int
     prompt: str
     seed: int
+    photograph: np.ndarray | None = None  # uint8, H x W x 3; None where the request is only announced
 
 
 class Generator(Protocol):
-    """A loaded generator. Images are uint8 arrays H x W x 3, one per request, in order."""
+    """A loaded generator. Images are uint8 arrays H x W x 3, one per request, in order.
 
-    def counterparts(self, requests: list[Request]) -> list[np.ndarray]: ...
+    An image may have another size than its photograph, where the generator cannot make that size, and be None where
+    there is none.
+    """
+
+    def prepare(self, batches: list[list[Request]]) -> None:
+        """Announces the batches that will be asked for next, without their photographs; text encoders run here."""
+
+    def counterparts(self, requests: list[Request]) -> list[np.ndarray | None]: ...
 
     def reconstructions(self, requests: list[Request]) -> list[np.ndarray] | None:
         """The photographs passed through this generator's own autoencoder, or None where it has none."""
+
+    def truncated(self, prompts: list[str]) -> dict[str, int]:
+        """{text encoder's tokenizer: prompts longer than it reads}; empty where no text is read."""
+
+
+class Textless:
+    """What generators without a text encoder have in common."""
+
+    def prepare(self, batches: list[list[Request]]) -> None:
+        pass
+
+    def truncated(self, prompts: list[str]) -> dict[str, int]:
+        return {}
+
+
+class OneByOne(Textless):
+    """What generators that draw image after image, without text encoder or autoencoder, have in common."""
+
+    def draw(self, request: Request) -> np.ndarray | None:
+        raise NotImplementedError
+
+    def counterparts(self, requests: list[Request]) -> list[np.ndarray | None]:
+        return [self.draw(request) for request in requests]
+
+    def reconstructions(self, requests: list[Request]) -> None:
+        return None

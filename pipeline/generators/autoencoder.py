@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.autoencoding import reconstruct_arrays
-from pipeline.generators import Request
+from pipeline.generators import Request, Textless
+from pipeline.processes import device
 from pipeline.schema import Strict
+from pipeline.weights import weights_folder
 
 MODES = ("reconstruction",)
 VERSION = 1
@@ -18,17 +20,17 @@ class Settings(Strict):
     """Nothing to set: encoding takes the mode, decoding is deterministic."""
 
 
-def load(folder: Path, settings: Settings, mode: str) -> AutoencoderGenerator:
+def load(folder: Path, settings: Settings, mode: str, key: str) -> AutoencoderGenerator:
     from diffusers import AutoModel
 
-    return AutoencoderGenerator(AutoModel.from_pretrained(str(folder)).eval())
+    return AutoencoderGenerator(AutoModel.from_pretrained(str(weights_folder(folder))).to(device()).eval())
 
 
-class AutoencoderGenerator:
+class AutoencoderGenerator(Textless):
     def __init__(self, model):
         self.model = model
 
-    def counterparts(self, requests: list[Request]) -> list[np.ndarray]:
+    def counterparts(self, requests: list[Request]) -> list[np.ndarray | None]:
         return reconstruct_arrays(self.model, [request.photograph for request in requests])
 
     def reconstructions(self, requests: list[Request]) -> list[np.ndarray] | None:

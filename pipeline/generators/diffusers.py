@@ -1,31 +1,45 @@
-"""Any diffusers pipeline, loaded from a folder or hub id by the class its own index names."""
+"""Any diffusers pipeline, loaded by the class its own index names; one entry in params.yaml, no code per model."""
 
 from __future__ import annotations
 
-import inspect
-import json
+import functools
+import gc
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from pipeline.autoencoding import reconstruct_arrays
+from pipeline.diffusion import from_photograph, text_first
+from pipeline.diffusion.classes import call_arguments, check_arguments, components, index_of, load_arguments, pipeline_class
 from pipeline.errors import UserError
 from pipeline.generators import Request
+from pipeline.processes import device
 from pipeline.schema import Strict
+from pipeline.sizes import nearest_size
+from pipeline.weights import variant_of, weights_folder
 
 MODES = ("text-to-image", "image-to-image", "reconstruction")
 VERSION = 1
+NEUTRAL = ("offload",)
 
 
 class Settings(Strict):
-    """What the pipeline is called with; anything rarer goes into `call`, checked against the pipeline's signature."""
+    """How the pipeline is loaded and called; rarer arguments go into `load` and `call`, checked against its signature."""
 
     strength: float | None = Field(default=None, gt=0, le=1, description="image-to-image: share of the noise schedule that is used")
     num_inference_steps: int | None = Field(default=None, ge=1)
     guidance_scale: float | None = Field(default=None, ge=0)
     call: dict[str, Any] = {}
+    load: dict[str, Any] = {}
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    sizes: list[tuple[int, int]] | None = Field(default=None, strict=False, description="(width, height) it can make, where not every size")
+    multiple: int | None = Field(default=None, ge=1, description="sides it can make are multiples of this many pixels")
+    offload: Literal["none", "model", "sequential"] = Field(default="none", description="parts wait in main memory: slower, same images")
+    compile: bool = Field(default=False, description="torch.compile the denoiser's blocks")
+    lossy: Literal["fp8"] | None = Field(default=None, description="store the denoiser's weights in 8 bits: another generator, name it so")
+    cache: float | None = Field(default=None, gt=0, lt=1, description="first-block cache, relative change below which blocks are skipped")
 
     @model_validator(mode="after")
     def _some_step_is_left(self) -> Settings:
@@ -34,8 +48,9 @@ class Settings(Strict):
         return self
 
     def arguments(self) -> dict[str, Any]:
-        given = self.model_dump(exclude={"call"}, exclude_none=True)
-        return {**given, **self.call}
+        """What the pipeline is called with."""
+        given = {name: getattr(self, name) for name in ("strength", "num_inference_steps", "guidance_scale")}
+        return {**{name: value for name, value in given.items() if value is not None}, **self.call}
 
 
 def check(mode: str, settings: Settings) -> None:
@@ -43,52 +58,146 @@ def check(mode: str, settings: Settings) -> None:
         raise ValueError("mode image-to-image needs `strength`; add it, for example 0.4")
     if mode != "image-to-image" and settings.strength is not None:
         raise ValueError(f"`strength` means nothing in mode {mode}; remove it")
+    if mode != "text-to-image" and (settings.sizes or settings.multiple):
+        raise ValueError(f"`sizes` and `multiple` mean nothing in mode {mode}, which keeps the photograph's size; remove them")
 
 
-def load(folder: Path, settings: Settings, mode: str) -> DiffusersGenerator:
-    """Load the pipeline. Raises UserError for arguments its signature does not have, before anything is made."""
-    import diffusers
+def load(folder: Path, settings: Settings, mode: str, key: str) -> DiffusersGenerator:
+    """Check everything that can be checked without weights; these are loaded when the first batch is announced.
 
-    index = json.loads((folder / "model_index.json").read_text())
-    # A component saved as [null, null] was None on purpose (SD3 without T5); from_pretrained wants that said again.
-    absent = {name: None for name, value in index.items() if isinstance(value, list) and value == [None, None]}
-    loader = diffusers.AutoPipelineForImage2Image if mode == "image-to-image" else diffusers.DiffusionPipeline
-    pipeline = loader.from_pretrained(folder, **absent)
-    pipeline.set_progress_bar_config(disable=True)
-    known = [name for name, p in inspect.signature(type(pipeline).__call__).parameters.items() if p.kind is not p.VAR_KEYWORD]
-    for name in settings.arguments():
-        if name not in known:
-            raise UserError(
-                f"generators.{folder.name}.settings: {type(pipeline).__name__} takes no {name!r}; it knows {', '.join(known[1:])}"
-            )
-    return DiffusersGenerator(pipeline, settings, mode)
+    Raises UserError for arguments the pipeline's signature does not have, and for a mode it cannot do.
+    """
+    weights = weights_folder(folder)
+    cls = pipeline_class(weights, mode)
+    where = f"generators.{key}.settings"
+    check_arguments(cls, settings.load, load_arguments(cls), f"{where}.load")
+    taken = from_photograph.arguments(cls) if mode == "image-to-image" else call_arguments(cls)
+    check_arguments(cls, settings.arguments(), taken, where)
+    if mode == "reconstruction" and "vae" not in components(index_of(weights)):
+        raise UserError(f"generators.{key}.mode: {cls.__name__} has no autoencoder to reconstruct with; use text-to-image")
+    return DiffusersGenerator(weights, cls, settings, mode, variant_of(folder))
 
 
 class DiffusersGenerator:
-    def __init__(self, pipeline, settings: Settings, mode: str):
-        self.pipeline, self.settings, self.mode = pipeline, settings, mode
+    def __init__(self, weights: Path, cls: type, settings: Settings, mode: str, variant: str | None):
+        self.weights, self.cls, self.settings, self.mode, self.variant = weights, cls, settings, mode, variant
+        self.index = index_of(weights)
+        self.pipeline = None
+        self.notes: dict[tuple, list] = {}  # what the text encoders said, by batch
 
-    def counterparts(self, requests: list[Request]) -> list[np.ndarray]:
-        import torch
-        from PIL import Image
+    def prepare(self, batches: list[list[Request]]) -> None:
+        """Encode the prompts of these batches, then let go of the encoders; the denoiser is loaded afterwards."""
+        if self.mode == "reconstruction" or not text_first.can_divide(self.cls):
+            return
+        self._free()
+        encoders = self._load(without=text_first.denoisers(self.index))
+        for name in text_first.denoisers(self.index):
+            setattr(encoders, name, text_first.StandIn(self._config(name), self._dtype()))
+        self.notes = {_key(batch): text_first.record(encoders, functools.partial(self._call, requests=batch)) for batch in batches}
+        del encoders
+        self._free()
 
+    def counterparts(self, requests: list[Request]) -> list[np.ndarray | None]:
         if self.mode == "reconstruction":
-            return self.reconstructions(requests) or []
-        given = self.settings.arguments()
-        if self.mode == "image-to-image":
-            given["image"] = [Image.fromarray(request.photograph) for request in requests]
-        known = inspect.signature(type(self.pipeline).__call__).parameters
-        if "height" in known:
-            given["height"], given["width"] = requests[0].photograph.shape[:2]
-        out = self.pipeline(
-            prompt=[request.prompt for request in requests],
-            generator=[torch.Generator("cpu").manual_seed(request.seed) for request in requests],
-            output_type="pil",
-            **given,
-        )
+            return self.reconstructions(requests)
+        if text_first.can_divide(self.cls) and _key(requests) not in self.notes:
+            self.prepare([requests])
+        if self.pipeline is None:
+            self.pipeline = self._ready()
+        call = functools.partial(self._call, requests=requests)
+        notes = self.notes.pop(_key(requests), None)
+        out = call(self.pipeline) if notes is None else text_first.play(self.pipeline, notes, call)
         return [np.asarray(image.convert("RGB")) for image in out.images]
 
     def reconstructions(self, requests: list[Request]) -> list[np.ndarray] | None:
-        if getattr(self.pipeline, "vae", None) is None:
+        if "vae" not in components(self.index):
             return None
+        if self.pipeline is None:
+            self.pipeline = self._ready()
         return reconstruct_arrays(self.pipeline.vae, [request.photograph for request in requests])
+
+    def truncated(self, prompts: list[str]) -> dict[str, int]:
+        from pipeline.diffusion.truncation import truncated
+
+        return {} if self.mode == "reconstruction" else truncated(self.weights, self.cls, self.settings.arguments(), prompts)
+
+    def _call(self, pipeline, requests: list[Request]):
+        import torch
+        from PIL import Image
+
+        given = self.settings.arguments()
+        width, height = nearest_size(requests[0].width, requests[0].height, self.settings.sizes, self.settings.multiple)
+        known = call_arguments(self.cls)
+        if "height" in known:
+            given |= {"height": height, "width": width}
+        given |= {
+            "prompt": [request.prompt for request in requests],
+            "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in requests],
+            "output_type": "pil",
+        }
+        if isinstance(given.get("negative_prompt"), str):  # some pipelines take one for the batch, some one for each
+            given["negative_prompt"] = [given["negative_prompt"]] * len(requests)
+        if self.mode != "image-to-image":
+            return pipeline(**given)
+        announced = requests[0].photograph is None
+        empty = Image.new("RGB", (width, height))
+        given["image"] = [empty if announced else Image.fromarray(request.photograph) for request in requests]
+        return from_photograph.call(pipeline, given)
+
+    def _ready(self):
+        """The pipeline without its text encoders, on its device."""
+        divided = self.mode == "reconstruction" or text_first.can_divide(self.cls)
+        keep_only = {"vae"} if self.mode == "reconstruction" else set(text_first.denoisers(self.index))
+        without = [name for name in text_first.denoisers(self.index) if name not in keep_only]
+        pipeline = self._load([*without, *(text_first.text_encoders(self.index) if divided else [])])
+        denoiser = getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None)
+        if self.settings.lossy == "fp8":
+            import torch
+
+            denoiser.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=self._dtype())
+        if self.settings.cache is not None:
+            from diffusers import FirstBlockCacheConfig
+
+            denoiser.enable_cache(FirstBlockCacheConfig(threshold=self.settings.cache))
+        if self.settings.compile and denoiser is not None:
+            denoiser.compile_repeated_blocks() if getattr(denoiser, "_repeated_blocks", None) else denoiser.compile()
+        return pipeline
+
+    def _load(self, without: list[str]):
+        # A component saved as [null, null] was None on purpose (SD3 without T5); from_pretrained wants that said again.
+        absent = {name: None for name, value in self.index.items() if isinstance(value, list) and value[0] is None}
+        absent |= dict.fromkeys(without)
+        pipeline = self.cls.from_pretrained(
+            self.weights, dtype=self._dtype(), variant=self.variant, use_safetensors=True, **{**self.settings.load, **absent}
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        here = device()
+        if here.type == "cpu" or self.settings.offload == "none":
+            pipeline.to(here)
+        elif self.settings.offload == "model":
+            pipeline.enable_model_cpu_offload(device=here)
+        else:
+            pipeline.enable_sequential_cpu_offload(device=here)
+        return pipeline
+
+    def _config(self, component: str) -> dict:
+        import diffusers
+
+        return getattr(diffusers, self.index[component][1]).load_config(self.weights, subfolder=component)
+
+    def _dtype(self):
+        import torch
+
+        return getattr(torch, self.settings.dtype)
+
+    def _free(self) -> None:
+        import torch
+
+        self.pipeline = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _key(requests: list[Request]) -> tuple:
+    return tuple((request.image_id, request.prompt) for request in requests)

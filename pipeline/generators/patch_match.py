@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from pipeline.generators import Request
+from pipeline.generators import OneByOne, Request
 from pipeline.schema import Strict
 
 MODES = ("image-to-image",)
@@ -27,26 +27,17 @@ class Settings(Strict):
     patches: int = Field(ge=100, description="bank patches per scale")
 
 
-def load(folder: Path, settings: Settings, mode: str) -> PatchMatchGenerator:
+def load(folder: Path, settings: Settings, mode: str, key: str) -> PatchMatchGenerator:
     from pipeline.patches import Bank
 
     return PatchMatchGenerator(Bank(folder), settings)
 
 
-class PatchMatchGenerator:
+class PatchMatchGenerator(OneByOne):
     def __init__(self, bank, settings: Settings):
         self.bank, self.settings = bank, settings
 
-    def reconstructions(self, requests: list[Request]) -> list[np.ndarray] | None:
-        return None  # there is no autoencoder
-
-    def counterparts(self, requests: list[Request]) -> list[np.ndarray]:
-        import torch
-
-        with torch.inference_mode():
-            return [self._redraw(request) for request in requests]
-
-    def _redraw(self, request: Request) -> np.ndarray:
+    def draw(self, request: Request) -> np.ndarray:
         import torch
         import torch.nn.functional as F
 

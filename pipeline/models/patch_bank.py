@@ -13,6 +13,7 @@ from pipeline.schema import Strict
 from pipeline.training.job import Job, require
 
 PROBE_SIDE = 5
+MOST_ORIGINALS = None  # every original needs crops of its own
 
 
 class Settings(Strict):

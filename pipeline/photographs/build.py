@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.images import encode_png, sha256
 from pipeline.params import Params
+from pipeline.photographs import sources
 from pipeline.photographs.crops import SHRINK, crop_boxes
-from pipeline.photographs.originals import Original, find_originals, read_originals, unsupported_files
-from pipeline.photographs.splits import assign_splits
+from pipeline.photographs.originals import Original, find_originals, read_originals
+from pipeline.photographs.splits import SPLITS, assign_splits, nested_order, official_splits
 from pipeline.progress import track
 from pipeline.records import IMAGE, write_shards
+from pipeline.registry import kind_module
 
 LARGEST_ORIGINAL = 512
 """Shorter side, in pixels, to which originals kept for training are reduced."""
@@ -61,33 +63,77 @@ class Report:
 def build_photographs(params: Params, folder: Path) -> Report:
     """Write `photographs-*.parquet` and, where originals are cut, `originals-*.parquet` into `folder`.
 
-    Originals are read twice (to learn which can be used, then to cut them), so that one at a time is in memory.
+    Originals are read twice (to learn which can be used, then to cut them), so that one at a time is in memory. Under a
+    limit whole photographs are chosen before anything is read; crops are counted first, which cuts once more, and the
+    originals kept for training stay complete.
     """
-    source = Path(params.photographs.source)
-    found = find_originals(source)
+    settings = params.photographs
+    source = Path(settings.source)
+    found = find_originals(settings.kind, source)
     report = Report()
-    for path in unsupported_files(source):
+    for path in getattr(kind_module(sources, settings.kind), "unsupported", lambda source: [])(source):
         report.set_aside.append({"file": path.name, "reason": f"files ending in {path.suffix or 'nothing'} are not read"})
-    usable = []
+    if settings.limit is not None and settings.crops is None:
+        splits = _splits(found, params)
+        order = nested_order({original.file: splits[original.group] for original in found})[: settings.limit]
+        chosen = set(order)
+        usable = _usable([original for original in found if original.file in chosen], params, report, order)
+    else:
+        usable = _usable(found, params, report)
+        splits = _splits(usable, params)
+    rows = _photographs(usable, splits, params, report)
+    if settings.limit is not None and settings.crops is not None:
+        everything = {row["image_id"]: row["split"] for row in _photographs(usable, splits, params, Report())}
+        kept = set(nested_order(everything)[: settings.limit])
+        rows = (row for row in rows if row["image_id"] in kept)
+    rows = track(_counted(rows, report), "cutting photographs", unit="photograph")
+    write_shards(folder, "photographs", rows, PHOTOGRAPH, PHOTOGRAPHS_PER_SHARD)
+    if empty := [split for split in SPLITS if not report.photographs[split]]:
+        raise UserError(
+            f"photographs: of {len(found)} images {report.photographs.total()} became photographs and none of them lies in "
+            f"{' or '.join(empty)} ({len(report.set_aside)} set aside); add photographs"
+            + (", or raise the limit" if settings.limit else "")
+        )
+    if settings.crops is not None:  # whole photographs are their own originals
+        write_shards(folder, "originals", _originals(usable, splits), ORIGINAL, ORIGINALS_PER_SHARD)
+    return report
+
+
+def _splits(originals: list[Original], params: Params) -> dict[str, str]:
+    """The split of each group: by shares, or the source's own."""
+    if params.photographs.splits is None:
+        return official_splits((original.group, original.split) for original in originals)
+    return assign_splits((original.group for original in originals), params.photographs.splits.model_dump(), params.seed)
+
+
+def _usable(found: list[Original], params: Params, report: Report, order: list[str] | None = None) -> list[Original]:
+    """The originals that can become photographs; the others are set aside with their reasons.
+
+    Where whole photographs are limited, `order` says in which order: of two that show the same the later one is set aside
+    here. Decided in the order of reading, a larger limit could drop what a smaller one kept.
+    """
+    usable, shown = [], {}
     for original, image, reason in track(read_originals(found), "reading photographs", total=len(found), unit="file"):
         problem = reason if image is None else _too_small(image, params)
         if problem:
-            report.set_aside.append({"file": original.path.name, "reason": problem})
+            report.set_aside.append({"file": original.name, "reason": problem})
         else:
             usable.append(original)
+            if order is not None and not _is_flat(picture := params.fit.apply(image)):
+                shown[original.file] = sha256(picture.tobytes() + str(picture.size).encode())
     if not usable:
         raise UserError(
             f"photographs.source: none of the {len(found)} files in {params.photographs.source!r} can be used "
             f"(first: {report.set_aside[0]['file']}: {report.set_aside[0]['reason']}); give readable photographs"
         )
-    splits = assign_splits((o.group for o in usable), params.photographs.splits.model_dump(), params.seed)
-    report.groups.update(splits.values())
-    rows = _photographs(usable, splits, params, report)
-    rows = track(rows, "cutting photographs", unit="photograph")
-    write_shards(folder, "photographs", rows, PHOTOGRAPH, PHOTOGRAPHS_PER_SHARD)
-    if params.photographs.crops is not None:  # whole photographs are their own originals
-        write_shards(folder, "originals", _originals(usable, splits), ORIGINAL, ORIGINALS_PER_SHARD)
-    return report
+    first: dict[str, str] = {}
+    for image_id in order or ():
+        if image_id in shown and (twin := first.setdefault(shown[image_id], image_id)) != image_id:
+            name = next(original.name for original in usable if original.file == image_id)
+            report.set_aside.append({"file": name, "reason": f"the same picture as {twin}"})
+    return [
+        original for original in usable if original.file not in shown or first.get(shown[original.file], original.file) == original.file
+    ]
 
 
 def _too_small(image: Image.Image, params: Params) -> str | None:
@@ -107,12 +153,11 @@ def _photographs(usable: list[Original], splits: dict[str, str], params: Params,
             data = encode_png(picture)
             problem = _shows_nothing_new(picture, data, seen)
             if problem:
-                report.set_aside.append({"file": f"{original.path.name} at {left},{top}", "reason": problem})
+                report.set_aside.append({"file": f"{original.name} at {left},{top}", "reason": problem})
                 continue
             image_id = f"{original.group}-{number[original.group]:02d}" if params.photographs.crops else original.file
             seen[sha256(data)] = image_id
             number[original.group] += 1
-            report.photographs[splits[original.group]] += 1
             yield {
                 "image_id": image_id,
                 "group": original.group,
@@ -133,8 +178,21 @@ def _photographs(usable: list[Original], splits: dict[str, str], params: Params,
             }
 
 
+def _counted(rows: Iterable[dict], report: Report) -> Iterator[dict]:
+    groups: dict[str, str] = {}
+    for row in rows:
+        report.photographs[row["split"]] += 1
+        groups[row["group"]] = row["split"]
+        yield row
+    report.groups.update(groups.values())
+
+
+def _is_flat(picture: Image.Image) -> bool:
+    return max(high - low for low, high in picture.getextrema()) <= FLAT
+
+
 def _shows_nothing_new(picture: Image.Image, data: bytes, seen: dict[str, str]) -> str | None:
-    if max(high - low for low, high in picture.getextrema()) <= FLAT:
+    if _is_flat(picture):
         return "one flat colour"
     if (twin := seen.get(sha256(data))) is not None:
         return f"the same picture as {twin}"

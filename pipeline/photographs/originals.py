@@ -1,105 +1,100 @@
-"""Originals: whole real photographs, from a catalogue of packaged files or from a folder of the user's own."""
+"""Originals: whole real photographs, wherever they come from, read one at a time."""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
 from pipeline.images import EXTENSIONS, UnreadableImage, read_image
-from pipeline.seeds import digest
+from pipeline.photographs import sources
+from pipeline.registry import kind_module
 
 NO_SUBJECT = "a scene"
 """What training captions call a photograph that nobody has named."""
+LONGEST_ID = 200
+"""Characters; an id ends in `.png` as the name of an image inside Parquet, and must pass for a file name everywhere."""
 
 
 @dataclass(frozen=True)
 class Original:
-    """One file of an original. Several files (views of one scene) may share a group."""
+    """One image of an original. Several (views of one scene) may share a group.
+
+    `file` is its id, `name` what the user knows it by. `read` gives its bytes, whether they lie in a file, an archive or
+    a dataset, and raises UnreadableImage where they cannot be had. `split` is the source's own, where it has any.
+    """
 
     file: str
     group: str
-    path: Path
+    name: str
+    read: Callable[[], bytes]
     subject: str
     licence: str
     origin: str
     history: str
+    split: str | None = None
 
 
-def unsupported_files(source: Path) -> list[Path]:
-    """Files of a folder whose extension is none of an image format we read; hidden files do not count."""
-    if not source.is_dir():
-        return []
-    files = (path for path in sorted(source.rglob("*")) if path.is_file() and not path.name.startswith("."))
-    return [path for path in files if path.suffix.lower() not in EXTENSIONS]
+def find_originals(kind: str, source: Path) -> list[Original]:
+    """The originals that a kind of source finds, in a stable order.
 
-
-def find_originals(source: Path) -> list[Original]:
-    """The originals of a catalogue (.csv) or a folder, in a stable order.
-
-    Raises UserError where nothing is there, a packaged file is missing or two files claim one id.
+    Raises UserError where nothing is there, two images claim one id, or an id cannot be used.
     """
-    if source.suffix == ".csv":
-        originals = list(_from_catalogue(source))
-    elif source.is_dir():
-        originals = list(_from_folder(source))
-    else:
-        raise UserError(
-            f"photographs.source: {str(source)!r} is neither a folder nor a .csv catalogue; give the path of a folder of photographs"
-        )
+    originals = kind_module(sources, kind).find(source)
     if not originals:
         raise UserError(f"photographs.source: {str(source)!r} holds no photographs; put files ending in {', '.join(EXTENSIONS)} there")
     seen: dict[str, Original] = {}
     for original in originals:
+        if problem := id_problem(original.file) or id_problem(original.group):
+            raise UserError(f"photographs.source: {original.name!r} in {str(source)!r} gets an id or group that {problem}; rename it")
         if (other := seen.setdefault(original.file, original)) is not original:
             raise UserError(
-                f"photographs.source: {other.path.name!r} and {original.path.name!r} in {str(source)!r} both get the id "
+                f"photographs.source: {other.name!r} and {original.name!r} in {str(source)!r} both get the id "
                 f"{original.file!r}; rename one of them"
             )
     return originals
+
+
+def id_problem(image_id: str) -> str | None:
+    """Why an id cannot be used, or None. Ids are data, spaces and dots included, but must never lead anywhere as a path."""
+    if not image_id or image_id in (".", ".."):
+        return f"names nothing ({image_id!r})"
+    if len(image_id) > LONGEST_ID:
+        return f"has {len(image_id)} characters (at most {LONGEST_ID}; it starts {image_id[:40]!r})"
+    if "/" in image_id or "\\" in image_id or any(unicodedata.category(character) in ("Cc", "Cs") for character in image_id):
+        return f"holds a slash, a backslash or a control character ({image_id!r})"
+    return None
+
+
+def file_reader(path: Path) -> Callable[[], bytes]:
+    """An Original's `read` for a file."""
+
+    def read() -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UnreadableImage(f"{type(error).__name__}: {error.strerror}") from error
+
+    return read
 
 
 def read_originals(originals: list[Original]) -> Iterator[tuple[Original, Image.Image | None, str]]:
     """Yield (original, image, its file format), or (original, None, why it cannot be read)."""
     for original in originals:
         try:
-            image, file_format = read_image(original.path)
+            image, file_format = read_image(original.read())
         except UnreadableImage as reason:
-            yield original, None, str(reason)
+            yield original, None, _stable(reason)
         else:
             yield original, image, file_format
 
 
-def _from_catalogue(path: Path) -> Iterator[Original]:
-    with open(path, newline="", encoding="utf-8") as text:
-        for row in csv.DictReader(text):
-            package, inner = row.pop("package"), row.pop("path")
-            try:
-                found = [entry for entry in files(package) or [] if str(entry) == inner]
-            except PackageNotFoundError:
-                raise UserError(f"{path}: the package {package!r} is not installed; run pip install {package}") from None
-            if not found:
-                raise UserError(f"{path}: {package!r} as installed ships no {inner!r}; remove the line or change the version")
-            yield Original(path=Path(found[0].locate()), **row)
-
-
-def _from_folder(folder: Path) -> Iterator[Original]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix.lower() in EXTENSIONS:
-            name = slug(path.relative_to(folder).with_suffix("").as_posix())
-            yield Original(name, name, path, NO_SUBJECT, "as the owner states", "the user's folder", "as found")
-
-
-def slug(text: str) -> str:
-    """An id from a file name: lower-case letters, digits and hyphens only, so that it can name nothing but itself.
-
-    Where letters beyond ASCII are lost a short digest keeps names apart.
-    """
-    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return plain if text.isascii() and plain else f"{plain or 'photograph'}-{digest(text)[:6]}"
+def _stable(reason: UnreadableImage) -> str:
+    """The reason in the same words each time: Pillow's own sentence holds a memory address."""
+    if isinstance(reason.__cause__, UnidentifiedImageError):
+        return "UnidentifiedImageError: no image of a format that is read here"
+    return str(reason)

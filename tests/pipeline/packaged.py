@@ -32,6 +32,8 @@ def row(group: str, number: int, seed: int) -> dict:
         "width": 64,
         "height": 64,
         "sha256": sha256(data),
+        "made_width": 64,
+        "made_height": 64,
         "prompt": "A photo of something",
         "seed": seed,
         "model": "m",
@@ -66,6 +68,7 @@ def write_dataset(folder: Path, generators: list[str], damage=lambda name, rows:
                 "mode": None if name == PHOTOGRAPHS else "image-to-image",
                 "licence": "CC0-1.0",
                 "dropped": 0,
+                "resampled": 0,
                 "splits": splits,
                 "groups": len(SPLIT_OF),
             }

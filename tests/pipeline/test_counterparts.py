@@ -11,7 +11,8 @@ PHOTOGRAPH = np.asarray(textured(3, 64, 64))
 
 def test_what_is_no_counterpart_gets_a_reason():
     assert defect(PHOTOGRAPH[:, ::-1], PHOTOGRAPH) is None
-    assert "size 63x64 instead of 64x64" in defect(PHOTOGRAPH[:, 1:], PHOTOGRAPH)
+    assert defect(PHOTOGRAPH[:, 1:], PHOTOGRAPH) is None, "another size is resampled, not refused"
+    assert "no image" in defect(None, PHOTOGRAPH)
     assert "blank" in defect(np.zeros_like(PHOTOGRAPH), PHOTOGRAPH)
     assert "not 8-bit" in defect(PHOTOGRAPH.astype(np.float32) * np.nan, PHOTOGRAPH)
     assert defect(np.zeros_like(PHOTOGRAPH), np.zeros_like(PHOTOGRAPH)) is None, "a black photograph may have a black counterpart"

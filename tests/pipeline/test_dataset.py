@@ -43,6 +43,7 @@ def test_columns_labels_and_pixels(folder, tmp_path):
     original = next(row for row in rows(2000) if row["image_id"] == "a-0")
     from pipeline.images import decode_png
 
+    assert len(set(part["pixels_sha256"])) == len(part), "every row has its own"
     assert np.array_equal(np.asarray(first["image"]), decode_png(original["image"]["bytes"]))
 
 

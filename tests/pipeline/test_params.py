@@ -42,6 +42,14 @@ def drop(path):
     return change
 
 
+def both(*changes):
+    def change(params):
+        for one in changes:
+            one(params)
+
+    return change
+
+
 FAULTS = [
     (put("photographs/crop", 3), "photographs.crop: is not a parameter; did you mean 'crops'"),
     (drop("seed"), "seed: is missing"),
@@ -53,14 +61,14 @@ FAULTS = [
     (put("generators/latent-unet/kind", "difusers"), "generators.latent-unet.kind: unknown kind 'difusers'; did you mean 'diffusers'"),
     (put("generators/latent-unet/family", "difusion"), "generators.latent-unet.family: .*'diffusion'"),
     (put("generators/latent-unet/mode", "reconstruct"), "generators.latent-unet.mode"),
-    (put("generators/patch-match/mode", "reconstruction"), "generators.patch-match.mode: kind 'patch-match' makes image-to-image"),
+    (put("generators/patch-match/mode", "reconstruction"), "generators.patch-match.mode: kind 'patch_match' makes image-to-image"),
     (
         put("generators/latent-unet/settings/strenght", 0.4),
         "settings.strenght: is not a parameter; did you mean 'strength'",
     ),
     (put("generators/latent-unet/settings/strength", 0.01), "generators.latent-unet.settings: .*less than one step"),
     (drop("generators/latent-unet/settings/strength"), "generators.latent-unet.settings: mode image-to-image needs `strength`"),
-    (put("generators/latent-unet/model/kind", "unet"), "generators.latent-unet.model.kind: unknown kind 'unet'.*latent-unet"),
+    (put("generators/latent-unet/model/kind", "unet"), "generators.latent-unet.model.kind: unknown kind 'unet'.*latent_unet"),
     (drop("generators/latent-unet/model/steps"), "generators.latent-unet.model.steps: is missing"),
     (
         put("generators/latent-unet/model/autoencoder/wide", 4),
@@ -68,8 +76,15 @@ FAULTS = [
     ),
     (put("generators/Flux.1", DEFAULT["generators"]["patch-match"]), "generators.Flux.1: use lower-case letters"),
     (put("generators/all", DEFAULT["generators"]["patch-match"]), "generators.all: .*taken"),
-    (put("generators", {}), "generators: "),
-    (put("photographs/name", "latent-unet"), "photographs.name: 'latent-unet' is also a generator"),
+    (both(put("generators", {}), put("benchmarks", {})), "generators: no generator and no benchmark is left"),
+    (put("benchmarks/latent-unet", DEFAULT["benchmarks"]["autoregressive-crops"]), "benchmarks.latent-unet: 'latent-unet' is taken"),
+    (put("benchmarks/autoregressive-crops/kind", "datasett"), "benchmarks.autoregressive-crops.kind: unknown kind 'datasett'; did you mean"),
+    (put("photographs/kind", "clic"), "photographs.kind: unknown kind 'clic'; did you mean 'clic2020'"),
+    (put("photographs/splits", None), "photographs.splits: kind 'catalogue' has no official splits"),
+    (put("captions/decoding", {"do_sample": True}), "captions.decoding.do_sample: sampled captions would differ"),
+    (put("generators/latent-unet/settings/dtype", "bf16"), r"generators.latent-unet.settings.dtype: .*'bfloat16'"),
+    (put("generators/autoencoder-fine/model", {"kind": "pretrained", "id": "a/b", "revision": "main", "licence": "MIT"}), "revision"),
+    (put("photographs/name", "latent-unet"), "photographs.name: 'latent-unet' is taken"),
     (put("detectors/folds", 2), "detectors.folds: .*3"),
 ]
 

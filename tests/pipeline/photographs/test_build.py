@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.params import load_params
+from pipeline.params import Params
 from pipeline.photographs.build import build_photographs
 from pipeline.records import read_rows
 from tests.conftest import textured
@@ -15,9 +16,10 @@ from tests.conftest import textured
 ROOT = Path(__file__).parents[3]
 
 
-def params(source: Path, **photographs):
-    default = load_params(ROOT / "params.yaml")
-    return default.model_copy(update={"photographs": default.photographs.model_copy(update={"source": str(source), **photographs})})
+def params(source: Path, kind: str = "folder", **photographs) -> Params:
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["photographs"] |= {"kind": kind, "source": str(source), **photographs}
+    return Params.model_validate({**raw, "benchmarks": {}})
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_whole_photographs_keep_their_shape_within_the_policy(folder, tmp_path):
 
 
 def test_two_views_of_one_original_have_two_ids_and_one_group(tmp_path):
-    build_photographs(params(ROOT / "pipeline/photographs/packaged.csv", crops=None), tmp_path)
+    build_photographs(params(ROOT / "pipeline/photographs/packaged.csv", "catalogue", crops=None), tmp_path)
     rows = list(read_rows(tmp_path, "photographs", ["image_id", "group"]))
     assert len({row["image_id"] for row in rows}) == 18
     assert Counter(row["group"] for row in rows)["motorcycle"] == 2
@@ -72,3 +74,133 @@ def test_a_folder_of_unusable_files_names_the_first_reason(tmp_path):
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises(UserError, match=r"none of the 1 files .* torn\.jpg"):
         build_photographs(params(tmp_path), tmp_path / "out")
+
+
+def built(settings: Params, out: Path) -> dict[str, dict]:
+    build_photographs(settings, out)
+    return {row["image_id"]: row for row in read_rows(out, "photographs")}
+
+
+@pytest.fixture
+def dozen(tmp_path):
+    folder = tmp_path / "dozen"
+    folder.mkdir()
+    for seed in range(12):
+        textured(seed, 140 + 10 * seed, 150).save(folder / f"p{seed}.png")
+    return folder
+
+
+def test_a_limit_on_whole_photographs_is_nested_and_reads_no_other_file(dozen, tmp_path, monkeypatch):
+    from pipeline.photographs import originals
+
+    read = []
+    monkeypatch.setattr(originals, "read_image", lambda data, plain=originals.read_image: (read.append(data), plain(data))[1])
+    smaller: dict[str, dict] = {}
+    for limit in (3, 4, 7, 12, 500):
+        read.clear()
+        rows = built(params(dozen, crops=None, limit=limit), tmp_path / f"out{limit}")
+        assert len(rows) == min(limit, 12) and len(set(read)) == min(limit, 12)
+        assert {row["split"] for row in rows.values()} == {"train", "validation", "test"}
+        assert smaller.items() <= rows.items(), "the same photographs, splits and bytes, and some more"
+        smaller = rows
+    assert built(params(dozen, crops=None), tmp_path / "all") == smaller
+
+
+def test_a_limit_on_crops_is_nested_and_changes_no_id(dozen, tmp_path):
+    everything = built(params(dozen, crops=4), tmp_path / "all")
+    smaller: dict[str, dict] = {}
+    for limit in (3, 4, 11, len(everything)):
+        out = tmp_path / f"out{limit}"
+        rows = built(params(dozen, crops=4, limit=limit), out)
+        assert len(rows) == limit and smaller.items() <= rows.items() <= everything.items()
+        assert {row["split"] for row in rows.values()} == {"train", "validation", "test"}
+        assert len(list(read_rows(out, "originals", ["file"]))) == 12, "training still sees every original"
+        smaller = rows
+
+
+def test_what_is_set_aside_under_a_limit_never_unseats_what_a_smaller_limit_kept(dozen, tmp_path):
+    for seed in range(12):  # every photograph has a twin, which comes before it in the order of reading
+        textured(seed, 140 + 10 * seed, 150).save(dozen / f"a-twin-of-p{seed}.png")
+    (dozen / "torn.png").write_bytes(b"\x89PNG")
+    Image.new("RGB", (200, 200), "navy").save(dozen / "flat.png")
+    smaller: set[str] = set()
+    for limit in (8, 9, 10, 11, 14, 18, 25, 26):
+        report = build_photographs(params(dozen, crops=None, limit=limit), tmp_path / f"out{limit}")
+        kept = {row["image_id"] for row in read_rows(tmp_path / f"out{limit}", "photographs", ["image_id"])}
+        assert smaller <= kept and len(kept) + len(report.set_aside) == limit == report.photographs.total() + len(report.set_aside)
+        smaller = kept
+    assert len(smaller) == 12
+
+
+def test_a_split_left_without_photographs_is_an_error(tmp_path):
+    for seed in range(2):
+        textured(seed).save(tmp_path / f"p{seed}.png")
+    Image.new("RGB", (200, 200), "navy").save(tmp_path / "flat.png")
+    with pytest.raises(
+        UserError, match=r"photographs: of 3 images 2 became photographs and none of them lies in (train|validation|test) \(1 set"
+    ):
+        build_photographs(params(tmp_path, crops=None), tmp_path / "out")
+
+
+def test_clic2020_keeps_its_ids_splits_and_licences(tmp_path, monkeypatch):
+    from pipeline.photographs.sources import clic2020
+
+    for number, (name, archive) in enumerate(clic2020.ARCHIVES.items()):
+        monkeypatch.setitem(clic2020.ARCHIVES, name, clic2020.Archive(archive.split, archive.licence, 1))
+        (tmp_path / name / "train").mkdir(parents=True)
+        textured(number).save(tmp_path / name / "train" / f"2017-07-27 16.21.3{number} (1).png")
+    rows = built(params(tmp_path, "clic2020", crops=None, splits=None), tmp_path / "out")
+    assert [row["split"] for row in rows.values()] == ["train", "train", "validation", "validation", "test", "test"]
+    row = rows["2017-07-27 16.21.31 (1)"]
+    assert row["licence"] == "Unsplash licence" and row["origin"] == "professional_train_2020" and row["group"] == row["image_id"]
+    assert row["image"]["path"] == "2017-07-27 16.21.31 (1).png"
+
+
+@pytest.fixture
+def image_set(tmp_path):
+    """A local image dataset with real and fake images in three splits, described by a .yaml file."""
+    for number, split in enumerate(["train"] * 4 + ["val"] * 2 + ["test"] * 2):
+        folder = tmp_path / "set" / split
+        folder.mkdir(parents=True, exist_ok=True)
+        table = folder / "metadata.csv"
+        lines = table.read_text() if table.exists() else "file_name,image_id,label,scene,licence\n"
+        for label in ("real", "fake"):
+            textured(2 * number + (label == "fake")).save(folder / f"{label}{number}.png")
+            lines += f"{label}{number}.png,{label} 00{number},{label},scene {number // 2},CC0\n"
+        table.write_text(lines)
+    path = tmp_path / "photos.yaml"
+    path.write_text("folder: set\nlabel: label\ngroup: scene\nlicence: licence\nwhere: {label: real}\n")
+    return path
+
+
+def test_an_image_dataset_gives_photographs_with_its_own_ids_groups_and_splits(image_set, tmp_path):
+    rows = built(params(image_set, "hub", crops=None, splits=None), tmp_path / "out")
+    assert list(rows) == [f"real 00{number}" for number in range(8)]
+    assert [row["split"] for row in rows.values()] == ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
+    assert [row["group"] for row in rows.values()] == [f"scene {number // 2}" for number in range(8)]
+    assert {row["licence"] for row in rows.values()} == {"CC0"}
+    limited = built(params(image_set, "hub", crops=None, splits=None, limit=5), tmp_path / "limited")
+    assert len(limited) == 5 and limited.items() <= rows.items()
+    cut = built(params(image_set, "hub", crops=2, splits=None), tmp_path / "cut")
+    assert {row["group"] for row in cut.values()} == {f"scene {number}" for number in range(4)}
+
+
+def test_shares_may_replace_the_datasets_splits_and_keep_groups_together(image_set, tmp_path):
+    rows = built(params(image_set, "hub", crops=None), tmp_path / "out")
+    assert {row["split"] for row in rows.values()} == {"train", "validation", "test"}
+    assert len({(row["group"], row["split"]) for row in rows.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("where: {label: real}", "", "'fake 000' of .* is labelled synthetic.*where: {label: real}"),
+        ("group: scene", "group: label", "the group 'real' lies in both train and validation.*give shares"),
+        ("folder: set", "folder: set\nimage_id: licence", "both get the id 'CC0'"),
+        ("folder: set", "folder: set\nsplits: {train: train, test: test}", "none of them lies in validation"),
+    ],
+)
+def test_a_dataset_that_cannot_serve_is_explained(image_set, tmp_path, old, new, sentence):
+    image_set.write_text(image_set.read_text().replace(old, new))
+    with pytest.raises(UserError, match=sentence):
+        build_photographs(params(image_set, "hub", crops=None, splits=None), tmp_path / "out")

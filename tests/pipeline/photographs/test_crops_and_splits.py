@@ -1,3 +1,4 @@
+from collections import Counter
 from itertools import combinations
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.photographs.crops import crop_boxes, overlap
-from pipeline.photographs.splits import SPLITS, assign_splits
+from pipeline.photographs.splits import SPLITS, assign_splits, nested_order, official_splits
 
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
 
@@ -36,3 +37,31 @@ def test_every_group_gets_one_split_and_every_split_a_group(groups):
 def test_too_few_originals_are_an_error():
     with pytest.raises(UserError, match="at least 3"):
         assign_splits(["a", "b", "b"], SHARES, 0)
+
+
+def test_official_splits_keep_groups_together():
+    assert official_splits([("a", "train"), ("b", "test"), ("a", "train")]) == {"a": "train", "b": "test"}
+    with pytest.raises(UserError, match="photographs.splits: .*'a' lies in both train and test.*give shares"):
+        official_splits([("a", "train"), ("a", "test")])
+    with pytest.raises(UserError, match="photographs.splits: 'a' has no official split"):
+        official_splits([("a", None)])
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1, max_size=5), st.sampled_from(SPLITS), min_size=3, max_size=60))
+def test_a_limit_serves_every_split_first_and_then_each_in_proportion(splits):
+    order = nested_order(splits)
+    assert sorted(order) == sorted(splits)
+    assert order == nested_order(dict(reversed(splits.items()))), "the order depends on the ids and splits alone"
+    sizes = Counter(splits.values())
+    assert {splits[image_id] for image_id in order[: len(sizes)]} == set(sizes)
+    for count in range(1, len(order) + 1):
+        chosen = Counter(splits[image_id] for image_id in order[:count])
+        for split, size in sizes.items():
+            assert abs(chosen[split] - count * size / len(order)) <= len(sizes)
+
+
+def test_half_of_a_lopsided_dataset_is_half_of_each_split():
+    sizes = {"train": 80, "validation": 4, "test": 16}
+    order = nested_order({f"{split} {number}": split for split, size in sizes.items() for number in range(size)})
+    assert Counter(image_id.split()[0] for image_id in order[:50]) == {"train": 40, "validation": 2, "test": 8}
+    assert order[:20] != sorted(order[:20], key=lambda image_id: int(image_id.split()[1])), "in hash order, not as numbered"

@@ -6,6 +6,7 @@ import pytest
 from pipeline.images import encode_png
 from pipeline.photographs.build import ORIGINAL
 from pipeline.records import write_shards
+from pipeline.training import job as jobs
 from pipeline.training.job import Job, LearnedNothing, require
 from tests.conftest import textured
 
@@ -39,6 +40,42 @@ def test_views_of_one_original_share_its_crops(photographs):
     again = job(photographs).crops(6, True, 1)
     assert np.array_equal(crops.images, again.images)
     assert not np.array_equal(crops.images, job(photographs).crops(6, True, 2).images)
+
+
+MANY = {f"{split}{n}": split for split, count in {"train": 150, "validation": 12, "test": 60}.items() for n in range(count)}
+
+
+def many(folder, prefix, names):
+    rows = (
+        {"file": g, "group": g, "subject": "a thing", "split": MANY[g], "image": {"bytes": encode_png(textured(0, 20, 16)), "path": g}}
+        for g in names
+    )
+    write_shards(folder, prefix, rows, ORIGINAL, 100)
+    return folder
+
+
+@pytest.mark.parametrize("prefix", ["originals", "photographs"])
+def test_of_many_originals_some_of_every_split_are_decoded(tmp_path, monkeypatch, prefix):
+    decoded = []
+    monkeypatch.setattr(jobs, "read_image", lambda data: decoded.append(data) or (None, "PNG"))
+    originals = job(many(tmp_path / "a", prefix, MANY)).originals
+    assert len(originals) == len(decoded) <= 200
+    counts = {split: sum(row["split"] == split for row in originals) for split in ("train", "validation", "test")}
+    assert counts["validation"] == 12 and counts["test"] >= 50 and counts["train"] >= 120
+    backwards = job(many(tmp_path / "b", prefix, reversed(MANY))).originals
+    assert {row["group"] for row in backwards} == {row["group"] for row in originals}
+
+
+def test_few_originals_and_all_where_all_are_asked_for_are_read_in_their_order(tmp_path, photographs):
+    assert [row["group"] for row in job(photographs).originals] == ["a", "a", "b", "c", "d"]
+    whole = Job("bank", None, 1, 64, many(tmp_path / "c", "originals", MANY), None, most=None)
+    assert [row["group"] for row in whole.originals] == list(MANY)
+
+
+def test_the_views_of_an_original_are_chosen_together(photographs):
+    few = Job("model", None, 1, 64, photographs, None, most=3)
+    groups = [row["group"] for row in few.originals]
+    assert len(groups) <= 3 and groups.count("a") in (0, 2)
 
 
 def test_a_quality_below_the_floor_is_loud():

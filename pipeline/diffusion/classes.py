@@ -1,0 +1,80 @@
+"""Which pipeline class a folder is for, and whether it takes the arguments it will be given.
+
+Asked before any weights are read: several pipelines swallow unknown arguments silently, and loading takes minutes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+
+
+def index_of(folder: Path) -> dict[str, Any]:
+    """The folder's model_index.json. Raises UserError where there is none."""
+    try:
+        return json.loads((folder / "model_index.json").read_text())
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no diffusers pipeline (no model_index.json); give the folder or id of one") from None
+
+
+def components(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """{component: (library, class)} of those that are there; [null, null] in the index means none on purpose."""
+    return {name: tuple(value) for name, value in index.items() if isinstance(value, list) and value[0] is not None}
+
+
+def pipeline_class(folder: Path, mode: str) -> type:
+    """The diffusers class that makes `mode` from this folder's components.
+
+    Raises UserError where the installed diffusers has no such class.
+    """
+    import diffusers
+
+    name = index_of(folder)["_class_name"]
+    base = getattr(diffusers, name, None)
+    if base is None:
+        raise UserError(f"{folder}: the installed diffusers {diffusers.__version__} has no {name}; upgrade diffusers")
+    if mode != "image-to-image":
+        return base
+    from pipeline.diffusion import from_photograph
+
+    found = _image_to_image(name)
+    if found is None and name in from_photograph.ENCODERS:
+        return base
+    if found is None:
+        raise UserError(f"{name} has no image-to-image counterpart in diffusers {diffusers.__version__}; use text-to-image or reconstruction")
+    return found
+
+
+def _image_to_image(name: str) -> type | None:
+    """The class diffusers pairs with a text-to-image class, where it starts from the photograph with a strength."""
+    from diffusers.pipelines.auto_pipeline import AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, AUTO_TEXT2IMAGE_PIPELINES_MAPPING
+
+    for key, text_class in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.items():
+        paired = AUTO_IMAGE2IMAGE_PIPELINES_MAPPING.get(key)
+        if name in (text_class.__name__, getattr(paired, "__name__", None)) and paired and "strength" in call_arguments(paired):
+            return paired
+    return None
+
+
+def call_arguments(cls: type) -> dict[str, inspect.Parameter]:
+    return _named(cls.__call__)
+
+
+def load_arguments(cls: type) -> dict[str, inspect.Parameter]:
+    return _named(cls.__init__)
+
+
+def check_arguments(cls: type, given: dict[str, Any], known: dict[str, inspect.Parameter], key: str) -> None:
+    """Raise UserError naming the first argument that `cls` does not take."""
+    for name in given:
+        if name not in known:
+            raise UserError(f"{key}: {cls.__name__} takes no {name!r}; it knows {', '.join(known)}")
+
+
+def _named(function) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    return {name: p for name, p in parameters.items() if name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}

@@ -1,0 +1,63 @@
+"""Images that exist already, joined to the photographs by `image_id`: services that are gone, other people's datasets."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.generators import OneByOne, Request
+from pipeline.images import UnreadableImage, read_image
+from pipeline.schema import Strict
+
+MODES = ("import",)
+VERSION = 1
+
+
+class Settings(Strict):
+    """Nothing to set: which images are meant stands in the entry's model."""
+
+
+def load(folder: Path, settings: Settings, mode: str, key: str) -> ImportedImages:
+    from pipeline.imagesets import load_image_set
+    from pipeline.weights import images_source
+
+    return ImportedImages(load_image_set(images_source(folder)), key)
+
+
+class ImportedImages(OneByOne):
+    """Images by id. The set is streamed once, into a nameless temporary file, because it is asked for in another order."""
+
+    def __init__(self, image_set, key: str):
+        self.image_set, self.key = image_set, key
+        self.places: dict[str, tuple[int, int]] = {}
+        self.spool = None
+
+    def draw(self, request: Request) -> np.ndarray | None:
+        """The image of this photograph in the size it has; None where there is none or it cannot be read."""
+        if self.spool is None:
+            self._fill()
+        if request.image_id not in self.places:
+            return None
+        offset, length = self.places[request.image_id]
+        self.spool.seek(offset)
+        try:
+            return np.asarray(read_image(self.spool.read(length))[0])
+        except UnreadableImage:
+            return None
+
+    def _fill(self) -> None:
+        from pipeline.imagesets import rows
+        from pipeline.progress import track
+
+        self.spool = tempfile.TemporaryFile(dir=".")  # beside the data: the system's own folder may be small or in memory
+        for row in track(rows(self.image_set), f"{self.key}: reading", unit="image"):
+            if row["image_id"] in self.places:
+                raise UserError(
+                    f"generators.{self.key}.model.source: {self.image_set.describe()} has more than one image of {row['image_id']!r}; "
+                    "choose one source of it with `where`"
+                )
+            self.places[row["image_id"]] = (self.spool.tell(), len(row["bytes"]))
+            self.spool.write(row["bytes"])

@@ -1,0 +1,178 @@
+"""What may be said of a model someone else made, and what making it leaves behind."""
+
+import datetime
+import re
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import UserError
+from pipeline.files import read_json
+from pipeline.images import encode_png
+from pipeline.models import images, none, pretrained, pretrained_clip
+from pipeline.photographs.build import ORIGINAL
+from pipeline.records import write_shards
+from pipeline.training.attributes import NAMES, antonym_prompts
+from pipeline.training.job import Job
+from pipeline.weights import identity, images_source, weights_folder
+from tests.conftest import textured
+from tests.pipeline.model_hub import COMMIT
+
+SPLITS = ("train", "train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photographs")
+    rows = (
+        {"file": f"p{n}", "group": f"p{n}", "subject": "a thing", "split": split, "image": {"bytes": encode_png(textured(n)), "path": "p"}}
+        for n, split in enumerate(SPLITS)
+    )
+    write_shards(folder, "originals", rows, ORIGINAL, 100)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_clip(photographs, tmp_path_factory):
+    from pipeline.models import clip
+
+    folder = tmp_path_factory.mktemp("small-clip")
+    clip.make(Job("clip", clip.Settings(steps=3, floor=0.0, batch_size=8), 1, 64, photographs, folder))
+    return folder
+
+
+def job(kind, photographs, model, name="clip", **settings) -> Job:
+    model.mkdir()
+    return Job(name, kind.Settings(**settings), 1, 96, photographs, model)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "give either `id`.* or `folder`"),
+        ({"id": "a/b", "folder": "c", "revision": COMMIT}, "give either `id`.* or `folder`"),
+        ({"id": "gpt2"}, "'gpt2' is no id of the hub; write owner/name"),
+        ({"id": "a/b", "revision": "main"}, "'main' is no commit .*write all 40 digits"),
+        ({"id": "a/b", "revision": COMMIT.upper()}, "is no commit"),
+        ({"folder": "c", "revision": COMMIT}, "`revision` means nothing with `folder`"),
+        ({"id": "a/b", "released": "last summer"}, "'last summer' is no date; write YYYY-MM-DD"),
+        ({"id": "a/b", "gpu_gb": -1}, "gpu_gb"),
+        ({"id": "a/b", "trust_remote_code": True}, "trust_remote_code"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        pretrained.Settings(licence="MIT", **settings)
+
+
+def test_a_date_may_be_written_with_or_without_quotes():
+    for day in ("2024-08-01", datetime.date(2024, 8, 1)):
+        assert pretrained.Settings(id="a/b", licence="MIT", released=day).released == "2024-08-01"
+
+
+def test_a_published_clip_brings_the_attributes_it_recognises(photographs, small_clip, tmp_path):
+    task = job(pretrained_clip, photographs, tmp_path / "clip", folder=str(small_clip), licence="MIT", crops=40)
+    quality = pretrained_clip.make(task)
+    concepts = read_json(task.folder / "concepts.json")
+    assert [concept["name"] for concept in concepts] == list(NAMES)
+    assert [text for concept in concepts for text in (concept["low"], concept["high"])] == antonym_prompts()
+    assert {name: round(value, 4) for name, value in quality["zero_shot"].items() if name != "mean"} == {
+        concept["name"]: concept["accuracy"] for concept in concepts
+    }
+    assert pretrained_clip.seen_groups(task) == []
+    assert sorted(path.name for path in task.folder.iterdir()) == ["concepts.json", "weights.json"]
+    names = set(read_json(task.folder / "weights.json")["files"])
+    assert {"open_clip_model.safetensors", "open_clip_config.json"} <= names and "model.safetensors" not in names
+    assert weights_folder(task.folder) == small_clip
+
+
+def test_the_accuracy_is_that_of_telling_high_from_low(photographs, small_clip, tmp_path, monkeypatch):
+    """A model that sees nothing but brightness knows exposure, and nothing of what it has no word for."""
+    import torch
+
+    class Brightness:
+        side = 48
+
+        def images(self, pictures):
+            assert all(picture.size == (48, 48) for picture in pictures)
+            return torch.tensor([[float(np.asarray(picture).mean()) / 255 - 0.42, 1.0] for picture in pictures])
+
+        def texts(self, texts):
+            return torch.tensor([[float("bright" in text) - float("dark" in text), 1.0] for text in texts])
+
+    monkeypatch.setattr(pretrained_clip, "load_clip", lambda folder: Brightness())
+    task = job(pretrained_clip, photographs, tmp_path / "clip", folder=str(small_clip), licence="MIT", crops=120)
+    accuracy = pretrained_clip.make(task)["zero_shot"]
+    assert accuracy["exposure"] > 0.9 and accuracy["noise"] == 0.5
+
+
+def test_images_and_texts_of_a_loaded_clip_have_length_one(small_clip):
+    from pipeline.clip_weights import load_clip
+
+    clip = load_clip(small_clip)
+    pictures, texts = clip.images([textured(1), textured(2)]), clip.texts(["a photo, dark", "a photo, bright"])
+    assert clip.side == 64 and pictures.shape == texts.shape
+    assert pictures.norm(dim=1).allclose(texts.norm(dim=1)) and abs(float(texts.norm(dim=1)[0]) - 1) < 1e-5
+
+
+def test_a_clip_in_another_format_is_refused(photographs, tmp_path):
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    (saved / "model.safetensors").write_bytes(b"w")
+    task = job(pretrained_clip, photographs, tmp_path / "clip", folder=str(saved), licence="MIT")
+    with pytest.raises(UserError, match="clip.model: .* is not in open_clip's format .*timm/vit_large_patch14_clip_336.openai"):
+        pretrained_clip.make(task)
+
+
+def test_none_says_that_it_is_none(tmp_path):
+    task = job(none, None, tmp_path / "captioner", "captioner")
+    assert none.make(task) == {"gigabytes": 0.0} and none.seen_groups(task) == []
+    assert len((task.folder / "none.json").read_text().splitlines()) == 1
+
+
+def test_imported_images_are_known_by_their_contents(photographs, tmp_path):
+    def identified(folder, name):
+        task = job(images, photographs, tmp_path / name, name, source=str(folder))
+        images.make(task)
+        return identity(task.folder)
+
+    for place in ("here", "there", "elsewhere"):
+        (tmp_path / place / "imagen3/.hidden").mkdir(parents=True)
+        (tmp_path / place / "imagen3/a.png").write_bytes(encode_png(textured(1)))
+    assert identified(tmp_path / "here/imagen3", "one") == identified(tmp_path / "there/imagen3", "two")
+    (tmp_path / "elsewhere/imagen3/b.png").write_bytes(encode_png(textured(2)))
+    assert identified(tmp_path / "elsewhere/imagen3", "three") != identified(tmp_path / "here/imagen3", "four")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="generators.five.model.source: .* holds no files"):
+        identified(tmp_path / "empty", "five")
+
+
+def test_imported_images_that_changed_are_noticed(photographs, tmp_path):
+    (tmp_path / "imagen3").mkdir()
+    (tmp_path / "imagen3/a.png").write_bytes(encode_png(textured(1)))
+    (tmp_path / "set.yaml").write_text("folder: imagen3\nlabel: kind\n")
+    task = job(images, photographs, tmp_path / "imported", "imported", source=str(tmp_path / "set.yaml"))
+    images.make(task)
+    assert images_source(task.folder) == tmp_path / "set.yaml"
+    (tmp_path / "set.yaml").write_text("# the same images\nfolder: imagen3\nlabel: kind\n")
+    assert images_source(task.folder) == tmp_path / "set.yaml"
+    (tmp_path / "set.yaml").write_text("folder: imagen3\nlabel: other\n")
+    with pytest.raises(UserError, match="have changed since models@imported recorded them; run dvc repro --force models@imported"):
+        images_source(task.folder)
+    (tmp_path / "set.yaml").write_text("folder: imagen3\nlabel: kind\n")
+    (tmp_path / "imagen3/b.png").write_bytes(encode_png(textured(2)))
+    with pytest.raises(UserError, match="have changed since"):
+        images_source(task.folder)
+
+
+def test_images_of_a_dataset_are_known_by_commit_and_by_which_rows_are_meant(photographs, tmp_path):
+    revisions = set()
+    for number, where in enumerate(("", "where: {source: imagen3}", "where: {source: dalle3}")):
+        (tmp_path / "set.yaml").write_text(f"dataset: someone/set\nrevision: {COMMIT}\n{where}\n")
+        task = job(images, photographs, tmp_path / f"m{number}", f"m{number}", source=str(tmp_path / "set.yaml"))
+        images.make(task)
+        name, revision = identity(task.folder)
+        assert name == "someone/set" and re.fullmatch(f"{COMMIT}(-[0-9a-f]{{12}})?", revision)
+        revisions.add(revision)
+    assert len(revisions) == 3 and COMMIT in revisions
