@@ -89,18 +89,19 @@ def _restore(options: argparse.Namespace) -> None:
 def _headline_detector() -> Path:
     from pipeline.params import load_params
 
-    return Path("data/detectors") / load_params().evaluation.headline / "all"
+    params = load_params()
+    return Path("data/detectors") / params.evaluation.headline / ("all" if params.generators else "combined")
 
 
 def _detect(paths: list[Path], folder: Path, clip_folder: Path, batch_size: int = 64) -> None:
     from detector.saved import load_detector
     from pipeline.progress import track
-    from pipeline.provenance import folder_fingerprint
+    from pipeline.weights import identity
 
     detector = load_detector(folder)
     if not clip_folder.is_dir():
         raise UserError(f"--clip {clip_folder}: no such folder; run dvc repro, or give the CLIP this detector was trained on")
-    if folder_fingerprint(clip_folder) != detector.clip_revision:
+    if identity(clip_folder)[1] != detector.clip_revision:
         raise UserError(f"--clip {clip_folder} is not the CLIP that {folder} was trained on; give that one or train again")
     from detector.base import sigmoid
     from detector.clip import Clip

@@ -73,7 +73,8 @@ def parts(table: FeatureTable, folds: int | None, seed: int) -> list[Part]:
     """The parts of an evaluation. Raises UserError with more folds than a dataset has groups."""
     if folds is None:
         return [split_part(table, seed)]
-    fold = np.array([_fold_of(table, folds, seed)[group] for group in table.group.tolist()])
+    fold_of = _fold_of(table, folds, seed)
+    fold = np.array([fold_of[group] for group in table.group.tolist()])
     tests = [fold == i for i in range(folds)]
     return [Part(~tests[i] & ~tests[(i + 1) % folds], tests[(i + 1) % folds], tests[i]) for i in range(folds)]
 

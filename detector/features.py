@@ -16,8 +16,9 @@ from pipeline.batches import Batches
 from pipeline.files import replacing_file
 from pipeline.images import read_image, sha256
 from pipeline.processes import Processes, device_name
-from pipeline.provenance import folder_fingerprint, versions
+from pipeline.provenance import versions
 from pipeline.store import WorkStore
+from pipeline.weights import identity
 
 VERSION = 1
 IMAGE, RECONSTRUCTION = "image", "reconstruction"
@@ -36,6 +37,7 @@ def write_features(
     shards: Callable[[], Iterable[list[dict]]],
     clip_folder: Path,
     batch_size: int,
+    dtype: str,
     store: WorkStore,
     processes: Processes,
     description: str,
@@ -50,7 +52,8 @@ def write_features(
     torch.set_num_threads(1)
     recipe = {
         "version": VERSION,
-        "clip": folder_fingerprint(clip_folder),
+        "clip": identity(clip_folder)[1],
+        "dtype": dtype,
         "device": device_name(),
         "libraries": versions("torch", "open_clip_torch", "torchvision", "pillow"),
     }
@@ -59,7 +62,7 @@ def write_features(
     def batches(rows: dict[str, dict]) -> Batches:
         def compute(cell: list[str]) -> pa.Table:
             if not clip:
-                clip.append(Clip(clip_folder))
+                clip.append(Clip(clip_folder, dtype))
             pooled, projected = clip[0].image_features([read_image(rows[key]["bytes"])[0] for key in cell])
             return pa.table({"key": cell, "pooled": list(pooled), "projected": list(projected)})
 

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "JPEG2000")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".jp2", ".j2k")
@@ -44,6 +44,8 @@ def read_image(source: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> tupl
                 return _to_rgb(_oriented(image)), file_format
     except UnreadableImage:
         raise
+    except UnidentifiedImageError as error:  # its own text holds a memory address, which no two runs share
+        raise UnreadableImage("no image of a format that is read here") from error
     except Exception as error:  # decoders raise anything on hostile bytes; the reason is kept, the image set aside
         raise UnreadableImage(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}") from error
 

@@ -267,7 +267,8 @@ def _guarded(stream: Any, image_set: ImageSet) -> Iterator[dict[str, Any]]:
 
 
 def _unreadable(image_set: ImageSet, error: Exception) -> UserError:
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    said = re.sub(r"hf_\w+|\?\S+", "...", " ".join(str(error).split()))  # tokens, and queries of signed addresses
+    reason = f"{type(error).__name__}: {said[:300]}"
     if image_set.dataset is None:
         return UserError(f"{image_set.describe()} cannot be read ({reason}); check its files")
     return UserError(

@@ -26,6 +26,8 @@ KEY = re.compile(r"^[a-z0-9][a-z0-9-]*$")
 RESERVED = ("photographs", "originals", "clip", "captioner", "all", "combined", "default")
 RESERVED_PREFIX = "without-"
 FAMILIES = ("gan", "diffusion", "flow", "autoregressive", "reconstruction", "patch")
+CAPTIONER = Path("data/models/captioner")
+READ_CAPTIONS = ("text-to-image", "image-to-image")
 MODES = ("text-to-image", "image-to-image", "reconstruction", "import")
 
 
@@ -79,7 +81,7 @@ class Photographs(Strict):
 
 
 class Captions(Strict):
-    source: str = Field(min_length=1, description="the captioner's folder, or a table (.csv, .parquet) with image_id and prompt")
+    source: str = Field(min_length=1, description="data/models/captioner, or a table (.csv, .parquet) with image_id and prompt")
     prompt: str = Field(description="instruction to a chat captioner, task of Florence-2, or the words a continuing captioner starts from")
     max_new_tokens: int = Field(ge=1, le=1024)
     batch_size: int = Field(ge=1, le=4096)
@@ -212,7 +214,20 @@ class Params(Strict):
         names = [self.photographs.name, self.dataset.name, *self.generators, *self.benchmarks]
         for name in names:
             if names.count(name) > 1:
-                raise KeyedError(f"benchmarks.{name}" if name in self.benchmarks else "photographs.name", f"{name!r} is taken; choose another name")
+                raise KeyedError(
+                    f"benchmarks.{name}" if name in self.benchmarks else "photographs.name", f"{name!r} is taken; choose another name"
+                )
+        written, captioner = Path(self.captions.source) == CAPTIONER, self.captioner.model.kind
+        readers = [name for name, entry in self.generators.items() if entry.mode in READ_CAPTIONS]
+        if written and captioner == "none" and readers:
+            raise KeyedError(
+                "captioner.model.kind",
+                f"none writes no captions, but {readers[0]!r} needs them; name a captioner, or a table in captions.source",
+            )
+        if not written and captioner != "none":
+            raise KeyedError(
+                "captioner.model.kind", f"captions come from {self.captions.source!r}, so set captioner.model to {{kind: none}}"
+            )
         if not self.generators and not self.benchmarks:
             raise KeyedError("generators", "no generator and no benchmark is left; add an entry of either")
         return self

@@ -31,8 +31,12 @@ class Processes:
 
 
 def device():
-    """The torch device of this process: its GPU where there is one."""
-    return _state().device
+    """The torch device of this process: its own GPU among those of the launcher, the GPU where there is one, or the CPU."""
+    import torch
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return _state().device
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def device_name() -> str:
@@ -46,4 +50,4 @@ def device_name() -> str:
 def _state():
     from accelerate import PartialState
 
-    return PartialState(timeout=LONGEST_WAIT) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else PartialState()
+    return PartialState(timeout=LONGEST_WAIT)

@@ -1,12 +1,15 @@
-"""caption: one caption per photograph, written by the captioner or taken from a table; the only text a generator sees."""
+"""caption: one caption per photograph, written by the captioner or taken from a table; the only text a generator sees.
+
+Where neither is asked for (nothing but imported or reconstructed images), captions are null.
+"""
 
 from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline.batches import Batches
 from pipeline.captioning import VERSION, Captioner
 from pipeline.captiontable import read_captions
-from pipeline.batches import Batches
 from pipeline.files import replacing_folder
 from pipeline.images import decode_png
 from pipeline.params import Params
@@ -26,6 +29,8 @@ def main(params: Params) -> None:
     source = Path(params.captions.source)
     if source.is_file():
         table = given(source, list(photographs))
+    elif params.captioner.model.kind == "none":
+        table = pa.Table.from_pylist([{"image_id": image_id} for image_id in photographs], schema=CAPTION)
     else:
         processes = Processes()
         captions = batches(params, photographs, source)

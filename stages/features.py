@@ -23,6 +23,7 @@ def main(params: Params, name: str) -> None:
         partial(_benchmark if name in params.benchmarks else _source, name),
         Path("data/models/clip"),
         params.clip.batch_size,
+        params.clip.dtype,
         WorkStore(params.work, "features"),
         processes,
         f"{name}: features",

@@ -8,7 +8,6 @@ from pipeline.params import Params
 from pipeline.records import read_rows
 from stages.run import run
 
-
 SIZES = ("width", "height", "made_width", "made_height")
 
 

@@ -38,7 +38,8 @@ def main(params: Params) -> None:
         heat_map(PLOTS / "generalization.png", aps, f"{kind} detector: AP by training set and generator ({basis})")
         trained, curves = "trained on all generators", _curves(kind, "all", {name: _pair(params, name) for name in params.generators})
     else:
-        aps = {train: {test: cell["mAP"] for test, cell in row.items() if "mAP" in cell} for train, row in across[kind].items()}
+        order = [name for name in (*params.benchmarks, COMBINED) if name in across[kind]]
+        aps = {train: _means(across[kind][train], list(params.benchmarks)) for train in order}
         heat_map(PLOTS / "generalization.png", aps, f"{kind} detector: mAP by training set and test set", "mean average precision")
         whole = {name: pc.field("dataset") == name for name in params.benchmarks}
         basis, trained, curves = "all images of each", f"trained on {COMBINED}", _curves(kind, COMBINED, whole)
@@ -77,6 +78,10 @@ def _tables(params: Params, headline: dict, metrics: dict, across: dict) -> list
             if published := published_table(name, datasets):
                 text.append(published)
     return text
+
+
+def _means(row: dict, datasets: list[str]) -> dict[str, float]:
+    return {name: row[name]["mAP"] for name in datasets if "mAP" in row.get(name, {})}
 
 
 def _in_order(row: dict, params: Params) -> dict:

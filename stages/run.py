@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pipeline.errors import UserError
 from pipeline.params import Params, load_params
 
-
 _LAUNCHED = "SYNTHCLIC_LAUNCHED"
 
 

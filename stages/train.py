@@ -27,8 +27,8 @@ from pipeline.errors import UserError
 from pipeline.files import replacing_folder
 from pipeline.params import Params
 from pipeline.progress import track
-from pipeline.provenance import folder_fingerprint
 from pipeline.records import write_table
+from pipeline.weights import identity
 from stages.run import run
 
 CLIP = Path("data/models/clip")
@@ -41,7 +41,7 @@ def main(params: Params) -> None:
     table = read_features(Path("data/features"), (PHOTOGRAPHS, *params.generators, *params.benchmarks))
     many = parts(table, params.detectors.folds, params.seed)
     names, concepts = concept_bank(CLIP, params.clip.recognised)
-    revision = folder_fingerprint(CLIP)
+    _, revision = identity(CLIP)
     decoded = with_autoencoder(table)
     sets = training_sets(list(params.generators), trainable(table, params.detectors.folds, list(params.benchmarks)))
     if not sets:

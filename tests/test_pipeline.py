@@ -44,6 +44,8 @@ def shrunken() -> dict:
     unet["model"] |= {"steps": 10, "floor": -9.0}
     unet["model"]["autoencoder"] |= {"steps": 40, "floor": -99.0}
     params["generators"]["patch-match"]["settings"]["patches"] = 300
+    params["benchmarks"]["autoregressive-crops"]["settings"]["crops"] = 3
+    params["benchmarks"]["autoregressive-crops"]["source"] = str(ROOT / "pipeline/photographs/packaged.csv")
     params["detectors"]["folds"] = 3
     params["detectors"]["concept"]["steps"] = 20
     params["evaluation"]["bootstrap"] = 100

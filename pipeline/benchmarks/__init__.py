@@ -3,7 +3,7 @@
 A kind declares `Settings` (its block of parameters) and `rows(key, params, aside) -> Iterator[dict]`: every image of the
 benchmark `params.benchmarks[key]` as a row with
 
-    image_id    shared by a real image and what was made from it; unique for one source and label
+    image_id    shared by a real image and what was made from it; unique for one split, source and label
     group       what splits, folds and intervals go by; the image_id where nothing else is known
     split       train, validation or test, as the benchmark states it
     label       0 real, 1 synthetic

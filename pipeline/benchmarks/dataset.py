@@ -2,6 +2,10 @@
 
 What the file says is up to `pipeline.imagesets`. Where it names no columns for them, labels are read from `label` and
 sources from `source`.
+
+Without a `group` column the image_id is the group, because a real image and what was made from it share theirs. Where ids
+are no more than numbers that begin anew in each split, name a group column: images of one group are never scored by a
+detector fitted on another, and the audit counts groups that lie in several splits.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ def rows(key: str, params: Params, aside: list[dict]) -> Iterator[dict]:
         image_set = imagesets.load_image_set(Path(entry.source))
         columns = {name: getattr(image_set, name) or name for name in ("label", "source")}
         image_set = image_set.model_copy(update=columns)
-        seen: set[tuple[str, int, str]] = set()
+        seen: set[tuple] = set()
         for row in imagesets.rows(image_set):
             if row["source"] is None:
                 raise UserError(f"source: {row['image_id']!r} has none in the column {columns['source']!r}; fill it in for every row")
@@ -53,11 +57,11 @@ def rows(key: str, params: Params, aside: list[dict]) -> Iterator[dict]:
         raise UserError(f"benchmarks.{key}.source: {error}") from None
 
 
-def _problem(row: dict, seen: set[tuple[str, int, str]]) -> tuple[str | None, tuple[int, int]]:
+def _problem(row: dict, seen: set[tuple]) -> tuple[str | None, tuple[int, int]]:
     """Why an image cannot take part, and its size (width, height) where it can."""
-    name = (row["source"], row["label"], row["image_id"])
+    name = tuple(row[column] for column in ("split", "source", "label", "image_id"))
     if name in seen:
-        return "another image of this source and label has the same id", (0, 0)
+        return "another image of this split, source and label has the same id", (0, 0)
     seen.add(name)
     try:
         return None, read_image(row["bytes"])[0].size

@@ -45,7 +45,9 @@ def pipeline_class(folder: Path, mode: str) -> type:
     if found is None and name in from_photograph.ENCODERS:
         return base
     if found is None:
-        raise UserError(f"{name} has no image-to-image counterpart in diffusers {diffusers.__version__}; use text-to-image or reconstruction")
+        raise UserError(
+            f"{name} has no image-to-image counterpart in diffusers {diffusers.__version__}; use text-to-image or reconstruction"
+        )
     return found
 
 

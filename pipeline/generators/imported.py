@@ -52,7 +52,8 @@ class ImportedImages(OneByOne):
         from pipeline.imagesets import rows
         from pipeline.progress import track
 
-        self.spool = tempfile.TemporaryFile(dir=".")  # beside the data: the system's own folder may be small or in memory
+        # Beside the data, because the system's own folder may be small or in memory; it goes with this generator.
+        self.spool = tempfile.TemporaryFile(dir=".")  # noqa: SIM115
         for row in track(rows(self.image_set), f"{self.key}: reading", unit="image"):
             if row["image_id"] in self.places:
                 raise UserError(

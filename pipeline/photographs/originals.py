@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.images import EXTENSIONS, UnreadableImage, read_image
@@ -88,13 +88,6 @@ def read_originals(originals: list[Original]) -> Iterator[tuple[Original, Image.
         try:
             image, file_format = read_image(original.read())
         except UnreadableImage as reason:
-            yield original, None, _stable(reason)
+            yield original, None, str(reason)
         else:
             yield original, image, file_format
-
-
-def _stable(reason: UnreadableImage) -> str:
-    """The reason in the same words each time: Pillow's own sentence holds a memory address."""
-    if isinstance(reason.__cause__, UnidentifiedImageError):
-        return "UnidentifiedImageError: no image of a format that is read here"
-    return str(reason)

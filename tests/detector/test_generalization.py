@@ -7,6 +7,7 @@ from detector.crossfit import CrossFit, parts, with_autoencoder
 from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
 from detector.generalization import Scores as S
 from detector.generalization import Summary, Table, summarise
+from pipeline.dataset import PHOTOGRAPHS
 
 GROUPS = [f"g{i}" for i in range(8)]
 FAMILIES = {"a": "diffusion", "b": "diffusion", "c": "patch"}
@@ -31,14 +32,14 @@ def features(softness: float, trace: float) -> FeatureTable:
 
 
 def summary(table: FeatureTable) -> Summary:
-    many = parts(GROUPS, {}, 4, seed=0)
+    many = parts(table, 4, seed=0)
     fits = CrossFit("linear", {"C": 1.0}, np.empty((0, 0)), 0, table, many)
-    sets = {"a": ["a"], "b": ["b"], "c": ["c"], "all": ["a", "b", "c"]}
+    sets = {"a": ["a"], "b": ["b"], "c": ["c"], "all": ["a", "b", "c"]}  # beside the photographs
 
     def scores_of(name: str) -> S:
         chunks = []
         for control, matched in (("none", False), ("matched", True)):
-            own = [s for s in sets[name] if s in with_autoencoder(table)] if matched else sets[name]
+            own = [s for s in sets[name] if s in with_autoencoder(table)] if matched else [PHOTOGRAPHS, *sets[name]]
             if own:
                 logit, threshold = fits.scores(own, matched)
                 chunks.append((table, np.full(len(table), control), logit, threshold))
@@ -83,7 +84,7 @@ def test_other_families_are_at_chance_and_intervals_enclose_their_value():
 @pytest.mark.parametrize("matched", [False, True])
 def test_every_row_is_scored_once_by_a_detector_that_never_saw_its_original(matched):
     table = features(1.0, 1.0)
-    fits = CrossFit("linear", {"C": 1.0}, np.empty((0, 0)), 0, table, parts(GROUPS, {}, 4, seed=0))
-    logit, threshold = fits.scores(["a"], matched)
+    fits = CrossFit("linear", {"C": 1.0}, np.empty((0, 0)), 0, table, parts(table, 4, seed=0))
+    logit, threshold = fits.scores(["a"] if matched else [PHOTOGRAPHS, "a"], matched)
     assert np.isfinite(logit).all() and np.isfinite(threshold).all()
     assert len({*zip(threshold.tolist(), strict=True)}) <= 4

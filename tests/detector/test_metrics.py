@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from detector.crossfit import best_threshold, parts, training_sets
+from detector.crossfit import best_threshold
 from detector.metrics import (
     auroc,
     average_precision,
@@ -16,7 +16,6 @@ from detector.metrics import (
     tpr_at_fpr,
     win_rate,
 )
-from pipeline.errors import UserError
 
 SCORED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=50).filter(
     lambda rows: 0 < sum(label for _, label in rows) < len(rows)
@@ -75,22 +74,3 @@ def test_the_threshold_separates_and_lies_on_no_score():
         return over[labels == 1].mean() - over[labels == 0].mean()
 
     assert balanced(threshold) == pytest.approx(max(balanced(t) for t in np.linspace(-4, 5, 2000)), abs=1e-9)
-
-
-def test_no_group_is_scored_by_a_detector_that_saw_it():
-    groups = [f"g{i}" for i in range(11)]
-    many = parts(groups, {}, 4, seed=0)
-    assert sorted(g for part in many for g in part.test) == sorted(groups)
-    for part in many:
-        assert not part.train & part.test and not part.validation & part.test and not part.train & part.validation
-        assert part.train | part.validation | part.test == set(groups)
-    splits = dict(zip(groups, ["train"] * 6 + ["validation"] * 2 + ["test"] * 3, strict=True))
-    (part,) = parts(groups, splits, None, seed=0)
-    assert part.test == {"g8", "g9", "g10"}
-    with pytest.raises(UserError, match="detectors.folds"):
-        parts(groups[:3], {}, 5, seed=0)
-
-
-def test_training_sets():
-    assert training_sets(["a", "b"]) == {"a": ["a"], "b": ["b"], "all": ["a", "b"], "without-a": ["b"], "without-b": ["a"]}
-    assert training_sets(["a"]) == {"a": ["a"], "all": ["a"]}

@@ -78,7 +78,10 @@ FAULTS = [
     (put("generators/all", DEFAULT["generators"]["patch-match"]), "generators.all: .*taken"),
     (both(put("generators", {}), put("benchmarks", {})), "generators: no generator and no benchmark is left"),
     (put("benchmarks/latent-unet", DEFAULT["benchmarks"]["autoregressive-crops"]), "benchmarks.latent-unet: 'latent-unet' is taken"),
-    (put("benchmarks/autoregressive-crops/kind", "datasett"), "benchmarks.autoregressive-crops.kind: unknown kind 'datasett'; did you mean"),
+    (
+        put("benchmarks/autoregressive-crops/kind", "datasett"),
+        "benchmarks.autoregressive-crops.kind: unknown kind 'datasett'; did you mean",
+    ),
     (put("photographs/kind", "clic"), "photographs.kind: unknown kind 'clic'; did you mean 'clic2020'"),
     (put("photographs/splits", None), "photographs.splits: kind 'catalogue' has no official splits"),
     (put("captions/decoding", {"do_sample": True}), "captions.decoding.do_sample: sampled captions would differ"),

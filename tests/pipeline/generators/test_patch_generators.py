@@ -20,17 +20,17 @@ def bank(tmp_path_factory):
 
 
 def request(seed: int = 1, name: str = "g-0") -> Request:
-    return Request(name, "g", np.asarray(textured(1, 256, 256))[30:94, 30:94].copy(), "unused", seed)
+    return Request(name, "g", 64, 64, "unused", seed, np.asarray(textured(1, 256, 256))[30:94, 30:94].copy())
 
 
 def score(bank, **settings):
     given = {"strength": 0.3, "num_inference_steps": 10, "patches": 400, **settings}
-    return patch_score.load(bank, patch_score.Settings(**given), "image-to-image")
+    return patch_score.load(bank, patch_score.Settings(**given), "image-to-image", "mine")
 
 
 def match(bank, **settings):
     given = {"strength": 0.25, "side": 5, "rounds": 1, "patches": 400, **settings}
-    return patch_match.load(bank, patch_match.Settings(**given), "image-to-image")
+    return patch_match.load(bank, patch_match.Settings(**given), "image-to-image", "mine")
 
 
 def distance(image, photograph) -> float:
