@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,7 @@ def _preflight(path: Path) -> None:
     from pipeline.preflight import estimates, preflight
 
     params = load_params(path)
+    os.chdir(path.resolve().parent)  # where a run would be, and what paths are seen from
     print(estimates(params))
     if missing := preflight(params):
         sys.exit("\n".join(["missing:", *(f"  {sentence}" for sentence in missing)]))

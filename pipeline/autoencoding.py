@@ -26,14 +26,14 @@ def encode(model, images, batch_size: int = 64):
     return torch.cat(parts).clone()
 
 
-def reconstruct(model, images, batch_size: int = 64):
-    """uint8 images N x 3 x H x W through the autoencoder and back."""
+def reconstruct(model, images, batch_size: int = 64, device=None):
+    """uint8 images N x 3 x H x W through the autoencoder and back; `device` is where it computes, if not where its weights lie."""
     import torch
 
     parts = []
     with torch.inference_mode(), _wide_enough(model):
         for part in images.split(batch_size):
-            x = _signed(model, part)
+            x = _signed(model, part, device)
             if _is_for_video(model):  # Qwen-Image's takes an image for a film of one frame
                 x = model.decode(latents_of(model, x[:, :, None])).sample[:, :, 0]
             else:
@@ -42,13 +42,13 @@ def reconstruct(model, images, batch_size: int = 64):
     return torch.cat(parts)
 
 
-def reconstruct_arrays(model, images: list) -> list:
+def reconstruct_arrays(model, images: list, batch_size: int = 64, device=None) -> list:
     """The same for a list of uint8 arrays H x W x 3 of one size."""
     import numpy as np
     import torch
 
     stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-    return list(reconstruct(model, stacked).permute(0, 2, 3, 1).contiguous().numpy())
+    return list(reconstruct(model, stacked, batch_size, device).permute(0, 2, 3, 1).contiguous().numpy())
 
 
 def _is_for_video(model) -> bool:
@@ -72,6 +72,6 @@ def _wide_enough(model) -> Iterator[None]:
             model.to(torch.float16)
 
 
-def _signed(model, images):
+def _signed(model, images, device=None):
     parameter = next(model.parameters())
-    return (images.float() / 127.5 - 1).to(parameter.device, parameter.dtype)
+    return (images.float() / 127.5 - 1).to(device or parameter.device, parameter.dtype)

@@ -14,8 +14,8 @@ from pipeline.seeds import digest
 from pipeline.store import WorkStore
 
 logger = logging.getLogger(__name__)
-AHEAD = 2000
-"""Items announced to `prepare` at once: what it keeps for them (text embeddings of some MB each) stays bounded."""
+AHEAD = 500
+"""Items announced to `prepare` at once: what it keeps for them (text embeddings of 4 to 8 MB each) stays within 4 GB."""
 
 
 class Batches:
@@ -88,8 +88,3 @@ class Batches:
                 chosen.append(n)
                 items += len(self.cells[n])
         return chosen
-
-
-def stored_batches(*arguments, **named) -> Iterator[pa.Table]:
-    """The tables of `Batches`, in a process of its own."""
-    return iter(Batches(*arguments, **named))

@@ -18,6 +18,8 @@ from pipeline.weights import weights_folder
 VERSION = 2
 """Raised by hand whenever the same settings would give other captions."""
 OPENING = "A photo of"
+NOTHING_SAID = f"{OPENING} something"
+"""What a caption is where the captioner said nothing; these are counted."""
 _OWN_OPENING = r"^((this|the|an?) (image|picture|photo|photograph) (of|shows|is)|there (is|are)) "
 
 
@@ -76,4 +78,4 @@ def opened(text: str) -> str:
     text = re.sub(r"\s+", " ", text).strip()
     text = re.sub(r"\s+,", ",", text)
     text = re.sub(_OWN_OPENING, "", text, flags=re.IGNORECASE)
-    return f"{OPENING} {text}" if text else f"{OPENING} something"
+    return f"{OPENING} {text}" if text else NOTHING_SAID

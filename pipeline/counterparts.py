@@ -66,6 +66,10 @@ class Counterparts:
     @property
     def generator(self) -> generators.Generator:
         if self._loaded is None:
+            import torch
+
+            # Results may depend on the number of threads, the text encoders' too, so it is part of the recipe.
+            torch.set_num_threads(1)
             self._loaded = self.kind.load(self.model, self.entry.settings, self.entry.mode, self.name)
         return self._loaded
 
@@ -78,7 +82,7 @@ class Counterparts:
             "settings": self.entry.settings.model_dump(exclude=neutral),
             "model": self.identity[1],
             "device": device_name(),
-            "libraries": versions("torch", "diffusers", "transformers"),
+            "libraries": versions("torch", "diffusers", "transformers", "pillow"),
         }
         return Batches(
             items={i: digest(row["sha256"], row["group"], self.prompts[i], self.seeds[i]) for i, row in self.rows.items()},
@@ -92,7 +96,8 @@ class Counterparts:
         )
 
     def fill(self, processes: Processes) -> None:
-        self.batches().fill(processes)
+        if not getattr(self.kind, "ALONE", False):
+            self.batches().fill(processes)
 
     def __iter__(self) -> Iterator[dict]:
         """Yield a COUNTERPART row for every photograph, in the order of the batch grid."""
@@ -109,9 +114,6 @@ class Counterparts:
         return Request(image_id, row["group"], row["width"], row["height"], self.prompts[image_id], self.seeds[image_id], photograph)
 
     def _compute(self, cell: list[str]) -> pa.Table:
-        import torch
-
-        torch.set_num_threads(1)  # the result may depend on the number of threads, so it is part of the recipe
         requests = [self._request(i, decode_png(self.pictures[i]["image"]["bytes"])) for i in cell]
         images = self.generator.counterparts(requests)
         decoded = self.generator.reconstructions(requests) or [None] * len(cell)

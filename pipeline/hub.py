@@ -113,10 +113,11 @@ def commit_of_main(key: str, model_id: str, kind: str = "model") -> str:
     return _asked(key, model_id, None, lambda: HfApi().repo_info(model_id, repo_type=kind, timeout=TIMEOUT).sha, kind)
 
 
-def require_pinned(key: str, model_id: str, revision: str | None) -> str:
+def require_pinned(key: str, model_id: str, revision: str | None, kind: str = "model") -> str:
     """The revision. Raises UserError with the commit to write down where there is none: main changes without notice."""
     if revision is None:
-        raise UserError(f"{key}.revision: is missing; main of {model_id} is {commit_of_main(key, model_id)} today: write that commit down")
+        today = commit_of_main(key, model_id, kind)
+        raise UserError(f"{key}.revision: is missing; main of {model_id} is {today} today: write that commit down")
     return revision
 
 

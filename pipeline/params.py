@@ -68,6 +68,7 @@ class Photographs(Strict):
     limit: int | None = Field(default=None, ge=3, description="only the first N photographs, in a stable order that serves every split")
     crops: int | None = Field(ge=1, le=10_000, description="photographs cut from each original; null keeps originals whole")
     max_overlap: float = Field(ge=0, lt=1, description="largest intersection over union of two crops of one original")
+    enlarge: bool = Field(default=False, description="whole photographs smaller than fit.shorter_side are enlarged, not set aside")
     splits: Splits | None = Field(description="shares of the groups; null: the source's own official splits")
 
     @model_validator(mode="before")
@@ -292,7 +293,7 @@ def _sentence(error: ValidationError, block: type[Strict]) -> str:
     location = [str(part) for part in first["loc"] if part != "[key]"]
     cause = (first.get("ctx") or {}).get("error")
     if isinstance(cause, KeyedError):
-        location += cause.key.split(".")
+        location += [part for part in cause.key.split(".") if part]
     key = ".".join(location)
     if first["type"] == "missing":
         return f"{key}: is missing; add it"

@@ -9,18 +9,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline import models
 from pipeline.errors import UserError
-from pipeline.hub import hub_files, not_cached, require_access, require_dataset, require_pinned
+from pipeline.hub import commit_of_main, hub_files, not_cached, require_access, require_dataset, require_pinned
+from pipeline.imagesets import ImageSet, read_image_set
+from pipeline.params import CAPTIONER, ModelBlock, Params
 from pipeline.registry import kind_module
 from pipeline.weights import key_of, local_files
 
-if TYPE_CHECKING:
-    from pipeline.params import ModelBlock, Params
-
-CAPTIONER = Path("data/models/captioner")
 PHOTOGRAPHS = Path("data/photographs")
 COPIES = 5
 """A generator's images lie in the work store, in data/generated and data/dataset, and the last two again in DVC's cache;
@@ -58,10 +55,10 @@ def estimates(params: Params) -> str:
     rows = [("model", "from", "GPU GB", "disk GB", "why")]
     for name, block in _blocks(params).items():
         stated = block.settings
-        place = getattr(stated, "id", None) or getattr(stated, "folder", None) or getattr(stated, "source", None)
+        place = next((getattr(stated, field) for field in ("id", "dataset", "folder") if getattr(stated, field, None)), None)
         numbers = (f"{value:g}" if (value := getattr(stated, field, None)) is not None else "-" for field in ("gpu_gb", "disk_gb"))
         made = "nothing to make" if block.kind == "none" else "made on the spot"
-        rows.append((name, place or made, *numbers, getattr(stated, "why", None) or "-"))
+        rows.append((name, str(place or made), *numbers, getattr(stated, "why", None) or "-"))
     known = {(row[1], row[3]) for row in rows[1:] if row[3] != "-"}
     rows.append(("together", "", "-", f"{sum(float(size) for _, size in known):g}", "each download once"))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -92,17 +89,19 @@ def _require_source(key: str, source: str) -> None:
     path = Path(source)
     if not path.exists():
         raise UserError(f"{key}: {source!r} does not exist; put it there or correct the path (it is seen from the folder of params.yaml)")
-    if path.suffix in (".yaml", ".yml"):
-        _require_images(key, source)
-
-
-def _require_images(key: str, source: str) -> None:
-    from pipeline.imagesets import load_image_set
-
+    if path.suffix not in (".yaml", ".yml"):
+        return
     try:
-        images = load_image_set(Path(source))
+        images = read_image_set(path)
     except UserError as problem:
         raise UserError(f"{key}: {problem}") from None
+    if images.dataset and not images.revision:
+        today = commit_of_main(key, images.dataset, "dataset")
+        raise UserError(f"{key}: {source} has no `revision`; main of {images.dataset} is {today} today: write that commit down")
+    _require_images(key, images)
+
+
+def _require_images(key: str, images: ImageSet) -> None:
     if images.dataset:
         require_dataset(key, images.dataset, images.revision)
     elif not images.folder.is_dir():
@@ -113,7 +112,9 @@ def _model(name: str, block: ModelBlock, downloads: dict[tuple, tuple[str, int]]
     """Raise UserError unless the model can be had; note the bytes that are still to download."""
     key, stated = key_of(name), block.settings
     if block.kind == "images":
-        return _require_images(f"{key}.source", stated.source)
+        if stated.dataset:
+            require_pinned(key, stated.dataset, stated.revision, "dataset")
+        return _require_images(key, stated)
     if not hasattr(stated, "revision"):  # trained on the spot, or none
         return None
     preferred = getattr(kind_module(models, block.kind), "PREFERRED", ())

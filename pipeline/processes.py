@@ -36,15 +36,18 @@ def device():
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return _state().device
+    torch.backends.cudnn.deterministic = True
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def device_name() -> str:
-    """What the keys of finished items say of the device: `cpu`, or the GPU's model, because models differ in the last bits."""
+    """What the keys of finished items say of the device: `cpu`, or the GPU's model and libraries, which differ in the last bits."""
     import torch
 
     here = device()
-    return torch.cuda.get_device_name(here) if here.type == "cuda" else here.type
+    if here.type != "cuda":
+        return here.type
+    return f"{torch.cuda.get_device_name(here)}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
 
 
 def _state():

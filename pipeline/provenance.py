@@ -9,10 +9,14 @@ from pathlib import Path
 
 def folder_fingerprint(folder: Path) -> str:
     """SHA-256 over the names and contents of a folder's files: what `revision` means for a local model."""
+    return files_fingerprint({path.relative_to(folder).as_posix(): file_sha256(path) for path in folder.rglob("*") if path.is_file()})
+
+
+def files_fingerprint(hashes: dict[str, str]) -> str:
+    """SHA-256 over {name, with forward slashes: SHA-256 of the file}, in the order of the names."""
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        total.update(bytes.fromhex(file_sha256(path)))
+    for name in sorted(hashes):
+        total.update(name.encode() + b"\0" + bytes.fromhex(hashes[name]))
     return total.hexdigest()
 
 

@@ -6,7 +6,6 @@ check that a download is complete. A publication without photographs keeps their
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -99,11 +98,6 @@ def shard_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Writes row groups one by one, with the options of `records.write_table`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
-
-
-def file_hash(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def card_without_photographs(dataset: Path, files: list[str]) -> str:

@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder
 from pipeline.progress import track
+from pipeline.provenance import file_sha256
 from pipeline.publication import (
     CARD,
     RECORD,
     Record,
     card_files,
     card_without_photographs,
-    file_hash,
     is_photographs,
     read_record,
     strip_images,
@@ -60,7 +60,7 @@ def _contents(dataset: Path, files: list[str], without_photographs: bool, scratc
         for path in filter(is_photographs, files):
             contents[path] = scratch / path
             strip_images(dataset / path, scratch / path)
-    hashes = {path: file_hash(place) for path, place in track(contents.items(), "reading", unit="file")}
+    hashes = {path: file_sha256(place) for path, place in track(contents.items(), "reading", unit="file")}
     for path, text in ((CARD, card), (RECORD, Record(without_photographs=without_photographs, files=hashes).text())):
         contents[path] = scratch / path
         contents[path].write_text(text, encoding="utf-8")

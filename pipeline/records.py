@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def read_shard(path: Path, columns: list[str] | None = None) -> Iterator[dict]:
             yield from batch.to_pylist()
 
 
-class RowReader:
+class RowReader(Mapping[str, dict]):
     """Rows by id, read from the shards when asked for: only ids and a few row groups are in memory."""
 
     def __init__(self, folder: Path | str, prefix: str, columns: list[str], key: str = "image_id"):
@@ -81,6 +81,12 @@ class RowReader:
                     ids = file.read_row_group(group, columns=[key])[key].to_pylist()
                     self._places |= {i: (path, group, row) for row, i in enumerate(ids)}
         self._group = lru_cache(maxsize=4)(self._read)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def __getitem__(self, key: str) -> dict:
         path, group, row = self._places[key]

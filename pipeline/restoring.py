@@ -18,8 +18,9 @@ from pipeline.errors import UserError
 from pipeline.files import replacing_folder, write_bytes
 from pipeline.images import sha256
 from pipeline.progress import track
-from pipeline.publication import CARD, Record, file_hash, is_photographs, original_card, read_record, shard_writer
-from pipeline.records import shard_paths
+from pipeline.provenance import file_sha256
+from pipeline.publication import CARD, Record, is_photographs, original_card, read_record, shard_writer
+from pipeline.records import RowReader
 
 SHOWN = 3
 
@@ -28,7 +29,7 @@ def restore(publication: Path, photographs: Path, target: Path) -> dict[str, int
     """Write the dataset that `publication` was made from to `target`, a new or empty folder.
 
     Returns counts: `photographs` put back, and how many of them are `reencoded`: the same pixels in other PNG bytes, whose
-    row then carries the hash of the new bytes. One row group of pictures is in memory at a time. Raises UserError, with
+    row then carries the hash of the new bytes. A few row groups of pictures are in memory at a time. Raises UserError, with
     nothing written, where the publication is damaged or a photograph is absent or another one.
     """
     record = _sound(publication)
@@ -37,7 +38,9 @@ def restore(publication: Path, photographs: Path, target: Path) -> dict[str, int
         raise UserError(f"{target} exists and is not empty; give a new folder")
     if target.is_relative_to(publication.resolve()) or target.is_relative_to(photographs.resolve()):
         raise UserError(f"{target} lies inside what it is made from; give a folder outside")
-    own = _Photographs(photographs)
+    own = RowReader(photographs, "photographs", ["image", "fit"])
+    if not own:
+        raise UserError(f"{photographs} holds no photographs-*.parquet; build it with dvc repro photographs")
     report = _Report()
     with replacing_folder(target) as folder:
         for path in track(list(filter(is_photographs, record.files)), "restoring", unit="file"):
@@ -60,7 +63,7 @@ def _sound(publication: Path) -> Record:
     if not (publication / CARD).is_file():
         raise UserError(f"{publication}: {CARD} is missing; download the publication again")
     for path, expected in track(record.files.items(), "checking", unit="file"):
-        if not (publication / path).is_file() or file_hash(publication / path) != expected:
+        if not (publication / path).is_file() or file_sha256(publication / path) != expected:
             raise UserError(f"{publication}: {path} is missing or damaged; download the publication again")
     return record
 
@@ -86,41 +89,13 @@ class _Report:
         return f"{folder}: {count} of {self.photographs + count} photographs cannot be put back, {' and '.join(faults)}; {remedy}"
 
 
-class _Photographs:
-    """The receiver's photographs: where each lies is known from the start, pictures are read a row group at a time."""
-
-    def __init__(self, folder: Path):
-        self.places: dict[str, tuple[Path, int, int]] = {}  # image_id: shard, row group, row
-        for path in shard_paths(folder, "photographs"):
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    ids = file.read_row_group(group, columns=["image_id"])["image_id"].to_pylist()
-                    self.places |= {image_id: (path, group, row) for row, image_id in enumerate(ids)}
-        if not self.places:
-            raise UserError(f"{folder} holds no photographs-*.parquet; build it with dvc repro photographs")
-
-    def read(self, ids: list[str]) -> dict[str, dict]:
-        """The rows (image, fit) of those of `ids` that are here."""
-        wanted: dict[tuple[Path, int], list[str]] = {}
-        for image_id in ids:
-            if image_id in self.places:
-                wanted.setdefault(self.places[image_id][:2], []).append(image_id)
-        found = {}
-        for (path, group), here in wanted.items():
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                table = file.read_row_group(group, columns=["image", "fit"]).take([self.places[i][2] for i in here])
-            found |= dict(zip(here, table.to_pylist(), strict=True))
-        return found
-
-
-def _fill(source: Path, target: Path, own: _Photographs, report: _Report) -> None:
+def _fill(source: Path, target: Path, own: RowReader, report: _Report) -> None:
     with pq.ParquetFile(source, page_checksum_verification=True) as file, shard_writer(target, file.schema_arrow) as writer:
         schema = file.schema_arrow
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             rows = table.select(["image_id", "sha256", "pixels_sha256", "fit"]).to_pylist()
-            found = own.read([row["image_id"] for row in rows])
-            images = [_verified(row, found.pop(row["image_id"], None), report) for row in rows]
+            images = [_verified(row, own.get(row["image_id"]), report) for row in rows]
             columns = {"image": images, "sha256": [row["sha256"] for row in rows]}
             for name, values in columns.items():
                 field = schema.field(name)

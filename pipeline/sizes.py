@@ -2,6 +2,8 @@
 
 A generator that cannot make the photograph's size makes its nearest and is resampled. Resampling leaves a trace that only
 this generator's images carry, so the size made is stored with every row and counted.
+
+Whoever changes what comes out raises `VERSION` in generators/diffusers.py and generators/imported.py.
 """
 
 from __future__ import annotations

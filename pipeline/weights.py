@@ -7,15 +7,15 @@ folder), licence, and every needed file with its SHA-256 and size in bytes. A mo
 from __future__ import annotations
 
 import glob
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 from pipeline.hub import INDEX, component_folders, fetch, hub_files, needed_files, require_pinned
+from pipeline.imagesets import ImageSet
 from pipeline.progress import track
-from pipeline.provenance import folder_fingerprint
+from pipeline.provenance import file_sha256, files_fingerprint, folder_fingerprint
 from pipeline.seeds import digest
 
 RECORD = "weights.json"
@@ -102,25 +102,22 @@ def weights_folder(model: Path) -> Path:
     return source
 
 
-def image_record(name: str, source: str) -> dict:
+def image_record(name: str, images: ImageSet) -> dict:
     """What identifies the images that generator `name` imports, in the shape of a record of weights.
 
-    Of a dataset on the hub the id and commit, of a folder its files' hashes; `description` is a digest of the rest of the
-    .yaml, which says which rows are meant. Raises UserError where there are no images.
+    Of a dataset on the hub the id and commit, of a folder its files' hashes; `set` is the image set itself and `description`
+    a digest of what it says beside the place, which is which rows are meant. Raises UserError where there are no images, or
+    no commit says which.
     """
-    from pipeline.imagesets import load_image_set
-
-    key = f"{key_of(name)}.source"
-    try:
-        images = load_image_set(Path(source))
-    except UserError as problem:
-        raise UserError(f"{key}: {problem}") from None
+    key = key_of(name)
+    if images.dataset:
+        require_pinned(key, images.dataset, images.revision, "dataset")
     rest = images.model_dump(mode="json", exclude={"dataset", "revision", "folder"}, exclude_defaults=True)
     files = {} if images.dataset else hashes(images.folder, _visible_files(images.folder), name)
     if not images.dataset and not files:
         raise UserError(f"{key}: the folder {str(images.folder)!r} holds no files; put the images there or correct the path")
     return {
-        "source": source,
+        "set": images.model_dump(mode="json", exclude_unset=True),  # which keys are set says which columns must be there
         "id": images.dataset,
         "commit": images.revision,
         "folder": None if images.dataset else str(images.folder),
@@ -130,13 +127,14 @@ def image_record(name: str, source: str) -> dict:
     }
 
 
-def images_source(model: Path) -> Path:
-    """The folder or .yaml of the images that data/models/<name> recorded. Raises UserError where they are others by now."""
+def recorded_images(model: Path) -> ImageSet:
+    """The image set that data/models/<name> recorded. Raises UserError where a folder's images are others by now."""
     record = read_json(model / IMAGES)
-    if image_record(model.name, record["source"]) != record:
+    images = ImageSet.model_validate(record["set"])
+    if image_record(model.name, images) != record:
         stage = stage_of(model.name)
-        raise UserError(f"the images in {record['source']} have changed since {stage} recorded them; run dvc repro --force {stage}")
-    return Path(record["source"])
+        raise UserError(f"the images in {images.describe()} have changed since {stage} recorded them; run dvc repro --force {stage}")
+    return images
 
 
 def identity(model: Path) -> tuple[str, str]:
@@ -152,7 +150,8 @@ def identity(model: Path) -> tuple[str, str]:
     if record["id"]:
         name, revision = record["id"], record["commit"]
     else:
-        name, revision = Path(record["folder"]).resolve().name, _digest(record["files"])
+        contents = {file: recorded["sha256"] for file, recorded in record["files"].items()}
+        name, revision = Path(record["folder"]).resolve().name, files_fingerprint(contents)
     qualifier = record.get("variant") or (record.get("description") or "")[:12]
     return name, f"{revision}-{qualifier}" if qualifier else revision
 
@@ -195,14 +194,5 @@ def _sha256(path: Path) -> str:
     status = path.stat()
     seen = (str(path.resolve()), status.st_size, status.st_mtime_ns)
     if seen not in _hashed:
-        with open(path, "rb") as file:
-            _hashed[seen] = hashlib.file_digest(file, "sha256").hexdigest()
+        _hashed[seen] = file_sha256(path)
     return _hashed[seen]
-
-
-def _digest(files: dict[str, dict]) -> str:
-    """The fingerprint that `folder_fingerprint` would give a folder of exactly these files."""
-    total = hashlib.sha256()
-    for name in sorted(files):
-        total.update(name.encode() + b"\0" + bytes.fromhex(files[name]["sha256"]))
-    return total.hexdigest()

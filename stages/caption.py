@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.batches import Batches
-from pipeline.captioning import VERSION, Captioner
+from pipeline.captioning import NOTHING_SAID, VERSION, Captioner
 from pipeline.captiontable import read_captions
-from pipeline.files import replacing_folder
+from pipeline.files import replacing_folder, write_metrics
 from pipeline.images import decode_png
 from pipeline.params import Params
+from pipeline.preflight import require_ready
 from pipeline.processes import Processes, device_name
 from pipeline.provenance import file_sha256, versions
 from pipeline.records import RowReader, read_rows, write_table
@@ -32,12 +33,17 @@ def main(params: Params) -> None:
     elif params.captioner.model.kind == "none":
         table = pa.Table.from_pylist([{"image_id": image_id} for image_id in photographs], schema=CAPTION)
     else:
+        require_ready(params, "caption", "captioner")
         processes = Processes()
         captions = batches(params, photographs, source)
         captions.fill(processes)
         if not processes.main:
             return
         table = pa.concat_tables(captions)
+    prompts = [prompt for prompt in table["prompt"].to_pylist() if prompt is not None]
+    words = sum(len(prompt.split()) for prompt in prompts) / max(len(prompts), 1)
+    counts = {"captions": len(prompts), "words": words, "captioner_said_nothing": prompts.count(NOTHING_SAID)}
+    write_metrics("metrics/captions.json", counts)
     with replacing_folder(Path("data/captions")) as folder:
         write_table(folder / "captions-00000.parquet", table.sort_by("image_id"))
 
@@ -67,7 +73,7 @@ def batches(params: Params, photographs: dict[str, str], model: Path) -> Batches
         "model": revision,
         "settings": settings.model_dump(exclude={"source"}),
         "device": device_name(),
-        "libraries": versions("torch", "transformers", "tokenizers"),
+        "libraries": versions("torch", "torchvision", "transformers", "tokenizers", "pillow"),
     }
     items = {i: digest(image) for i, image in photographs.items()}
     return Batches(items, settings.batch_size, recipe, WorkStore(params.work, "caption"), compute, "captions")

@@ -8,6 +8,7 @@ from detector.features import IMAGE, RECONSTRUCTION, benchmark_rows, feature_row
 from pipeline.dataset import LABELS, PHOTOGRAPHS
 from pipeline.params import Params
 from pipeline.photographs.splits import SPLITS
+from pipeline.preflight import require_ready
 from pipeline.processes import Processes
 from pipeline.records import read_shard, shard_paths
 from pipeline.store import WorkStore
@@ -17,6 +18,7 @@ REAL, SYNTHETIC = range(len(LABELS))
 
 
 def main(params: Params, name: str) -> None:
+    require_ready(params, "features", "clip")
     processes = Processes()
     total = write_features(
         Path("data/features") / f"{name}.parquet",

@@ -37,7 +37,7 @@ def main(params: Params, name: str) -> None:
         except LearnedNothing as reason:
             raise UserError(f"models: {reason}") from None
         seen = kind.seen_groups(job) if hasattr(kind, "seen_groups") else job.groups(seen=True)
-        record = {"kind": block.kind, "settings": block.settings.model_dump(), "seed": job.seed, "seen_groups": seen}
+        record = {"kind": block.kind, "settings": block.settings.model_dump(mode="json"), "seed": job.seed, "seen_groups": seen}
         write_json(folder / "training.json", record)
     write_metrics(f"metrics/models/{name}.json", quality)
 

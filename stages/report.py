@@ -1,5 +1,6 @@
 """report: pictures and tables of what was measured, and where to look."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -114,16 +115,18 @@ def _curves(kind: str, training_set: str, tests: dict[str, pc.Expression]) -> di
 def _collage(params: Params, basis: str) -> None:
     names = [PHOTOGRAPHS, *params.generators]
     groups: dict[str, str] = {}
-    found: list[set[str]] = []
+    shown: Counter = Counter()  # image_id: sources that have it
     for name in names:
-        found.append(set())
         for row in _rows(name, ["image_id", "group"]):
-            found[-1].add(row["image_id"])
+            shown[row["image_id"]] += 1
             groups[row["image_id"]] = row["group"]
-    first_of_group = {groups[i]: i for i in sorted(set.intersection(*found), reverse=True)}
+    first_of_group: dict[str, str] = {}
+    for image_id in sorted(shown, key=lambda i: (-shown[i], i)):
+        first_of_group.setdefault(groups[image_id], image_id)
     chosen = sorted(first_of_group.values())[:SHOWN]
     pictures = {name: {i: _thumbnail(data) for i, data in _images(name, chosen).items()} for name in names}
-    columns = [[pictures[name][i] for name in names] for i in chosen]
+    whole = pictures[PHOTOGRAPHS]
+    columns = [[pictures[name].get(i, np.full_like(whole[i], 255)) for name in names] for i in chosen]  # white: there is none
     columns = [column for column in columns if column[0].shape == columns[0][0].shape]
     scale = 2 if max(columns[0][0].shape) <= THUMBNAIL // 2 else 1
     title = "Photographs and their counterparts" if params.generators else "Photographs"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
-import shutil
 import sys
 from collections.abc import Callable
 
 from pipeline.errors import UserError
+from pipeline.launching import join_slurm, launch
 from pipeline.params import Params, load_params
-
-_LAUNCHED = "SYNTHCLIC_LAUNCHED"
 
 
 def run(main: Callable[..., None], many: bool = False) -> None:
@@ -29,18 +26,10 @@ def run(main: Callable[..., None], many: bool = False) -> None:
         os.environ.setdefault(variable, value)
     try:
         params: Params = load_params()
-        if many and params.launch and _LAUNCHED not in os.environ:
-            _launch(params.launch)
+        if many and params.launch:
+            launch(params.launch)
+            join_slurm()
         main(params, *sys.argv[1:])
     except UserError as error:
-        sys.exit(f"error: {error}")
-
-
-def _launch(launcher: str) -> None:
-    """Replace this process by `<launcher> -m <this stage> <its arguments>`."""
-    words = shlex.split(launcher)
-    if shutil.which(words[0]) is None:
-        raise UserError(f"launch: {words[0]!r} is no command here; correct {launcher!r} or set launch: null")
-    module = sys.modules["__main__"].__spec__.name
-    os.environ[_LAUNCHED] = "1"
-    os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])
+        first = os.environ.get("RANK", "0") == "0"  # of many processes that fail alike one says so
+        sys.exit(f"error: {error}" if first else 1)

@@ -1,5 +1,9 @@
 """Small inputs that many tests share."""
 
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the tests run beside each other, and their models gain nothing from threads
+
 import numpy as np
 import pytest
 from PIL import Image

@@ -67,7 +67,7 @@ def shrunken(models: Path) -> dict:
         entry["model"] = {"kind": "pretrained", "folder": str(models / tiny), "licence": "MIT"}
         entry["batch_size"] = 2
         entry["settings"]["num_inference_steps"] = 2
-    params["generators"]["imagen3"]["model"]["source"] = "imagen3"
+    params["generators"]["imagen3"]["model"] = {"kind": "images", "folder": "imagen3"}
     params["benchmarks"] = {"elsewhere": {"kind": "dataset", "source": "elsewhere.yaml", "licence": "CC0-1.0"}}
     params["detectors"]["concept"]["steps"] = 20
     params["evaluation"]["bootstrap"] = 100
@@ -213,7 +213,7 @@ def test_the_benchmark_keeps_its_bytes_and_trains_and_tests(project):
 def test_a_launcher_re_runs_nothing_and_two_processes_make_the_same_bytes(project):
     name, out = "sd3-medium", "data/generated/sd3-medium"
     alone = project.digests(out)
-    project.params["launch"] = "torchrun --nproc_per_node 2"
+    project.params["launch"] = "torchrun --standalone --nproc_per_node 2"
     project.write()
     assert project.repro() == set()
     shutil.rmtree(project.folder / project.params["work"] / "generate")

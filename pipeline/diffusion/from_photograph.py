@@ -46,7 +46,7 @@ def _from_text_to_image(pipeline, encoder, given: dict[str, Any]):
     level = float(pipeline.scheduler.sigmas[0])
     pixels = pipeline.image_processor.preprocess(images, height=given["height"], width=given["width"])
     with torch.inference_mode():
-        clean = encoder(pipeline, pixels.to(pipeline.vae.device, pipeline.vae.dtype)).float()
+        clean = encoder(pipeline, pixels.to(pipeline._execution_device, pipeline.vae.dtype)).float()
     noise = torch.stack([torch.randn(clean.shape[1:], generator=generator) for generator in given["generator"]]).to(clean.device)
     with _shortened(pipeline.scheduler, strength):
         return pipeline(**given, latents=(1 - level) * clean + level * noise)  # a rectified flow's mixture

@@ -3,8 +3,9 @@
 A new generator is an entry in params.yaml; a new *kind* of generator is one new module here, found by its name. It
 declares `MODES` (what it can make), `Settings` (its block of parameters), `VERSION` (raised by hand whenever the same
 settings would give other pixels) and `load(folder, settings, mode, key)`, which returns a `Generator` as below; `folder`
-is data/models/<key>. A kind may name settings that change no pixel in `NEUTRAL`, and check settings against the mode in
-`check(mode, settings)`. Nothing heavy is imported at a module's top.
+is data/models/<key>. A kind may name settings that change no pixel in `NEUTRAL`, check settings against the mode in
+`check(mode, settings)`, and say `ALONE = True` where sharing its work between processes gains nothing. Nothing heavy is
+imported at a module's top.
 """
 
 from __future__ import annotations

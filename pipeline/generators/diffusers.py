@@ -21,8 +21,13 @@ from pipeline.sizes import nearest_size
 from pipeline.weights import variant_of, weights_folder
 
 MODES = ("text-to-image", "image-to-image", "reconstruction")
-VERSION = 1
+VERSION = 2
 NEUTRAL = ("offload",)
+RESERVED = (
+    *("prompt", "image", "generator", "latents", "output_type", "return_dict", "num_images_per_prompt", "height", "width"),
+    *("strength", "num_inference_steps", "guidance_scale"),
+)
+"""Arguments of a call that are no one's to choose, or have a setting of their own."""
 
 
 class Settings(Strict):
@@ -58,6 +63,10 @@ def check(mode: str, settings: Settings) -> None:
         raise ValueError("mode image-to-image needs `strength`; add it, for example 0.4")
     if mode != "image-to-image" and settings.strength is not None:
         raise ValueError(f"`strength` means nothing in mode {mode}; remove it")
+    if taken := [name for name in RESERVED if name in settings.call]:
+        raise ValueError(f"`call` may not hold {taken[0]!r}, which is set elsewhere; remove it")
+    if mode == "reconstruction" and (settings.lossy or settings.cache or settings.compile):
+        raise ValueError("`lossy`, `cache` and `compile` concern a denoiser, and mode reconstruction uses none; remove them")
     if mode != "text-to-image" and (settings.sizes or settings.multiple):
         raise ValueError(f"`sizes` and `multiple` mean nothing in mode {mode}, which keeps the photograph's size; remove them")
 
@@ -73,9 +82,18 @@ def load(folder: Path, settings: Settings, mode: str, key: str) -> DiffusersGene
     check_arguments(cls, settings.load, load_arguments(cls), f"{where}.load")
     taken = from_photograph.arguments(cls) if mode == "image-to-image" else call_arguments(cls)
     check_arguments(cls, settings.arguments(), taken, where)
+    if settings.cache is not None and not hasattr(_denoiser_class(weights), "enable_cache"):
+        raise UserError(f"{where}.cache: the denoiser of {cls.__name__} cannot skip blocks; remove it")
     if mode == "reconstruction" and "vae" not in components(index_of(weights)):
         raise UserError(f"generators.{key}.mode: {cls.__name__} has no autoencoder to reconstruct with; use text-to-image")
     return DiffusersGenerator(weights, cls, settings, mode, variant_of(folder))
+
+
+def _denoiser_class(weights: Path) -> type:
+    import diffusers
+
+    parts = components(index_of(weights))
+    return getattr(diffusers, (parts.get("transformer") or parts["unet"])[1])
 
 
 class DiffusersGenerator:
@@ -99,7 +117,7 @@ class DiffusersGenerator:
 
     def counterparts(self, requests: list[Request]) -> list[np.ndarray | None]:
         if self.mode == "reconstruction":
-            return self.reconstructions(requests)
+            return self._decoded(requests)
         if text_first.can_divide(self.cls) and _key(requests) not in self.notes:
             self.prepare([requests])
         if self.pipeline is None:
@@ -110,11 +128,16 @@ class DiffusersGenerator:
         return [np.asarray(image.convert("RGB")) for image in out.images]
 
     def reconstructions(self, requests: list[Request]) -> list[np.ndarray] | None:
-        if "vae" not in components(self.index):
-            return None
+        if self.mode == "reconstruction" or "vae" not in components(self.index):
+            return None  # the counterpart already is the reconstruction, or there is no autoencoder
+        return self._decoded(requests)
+
+    def _decoded(self, requests: list[Request]) -> list[np.ndarray]:
         if self.pipeline is None:
             self.pipeline = self._ready()
-        return reconstruct_arrays(self.pipeline.vae, [request.photograph for request in requests])
+        photographs = [request.photograph for request in requests]
+        # One at a time: at full size an autoencoder needs more memory for a batch than the denoiser does.
+        return reconstruct_arrays(self.pipeline.vae, photographs, batch_size=1, device=self.pipeline._execution_device)
 
     def truncated(self, prompts: list[str]) -> dict[str, int]:
         from pipeline.diffusion.truncation import truncated
@@ -160,7 +183,9 @@ class DiffusersGenerator:
 
             denoiser.enable_cache(FirstBlockCacheConfig(threshold=self.settings.cache))
         if self.settings.compile and denoiser is not None:
-            denoiser.compile_repeated_blocks() if getattr(denoiser, "_repeated_blocks", None) else denoiser.compile()
+            # Dynamic from the start: compiled for one shape first, kernels would depend on which shape came first.
+            repeated = getattr(denoiser, "_repeated_blocks", None)
+            denoiser.compile_repeated_blocks(dynamic=True) if repeated else denoiser.compile(dynamic=True)
         return pipeline
 
     def _load(self, without: list[str]):
@@ -171,6 +196,8 @@ class DiffusersGenerator:
             self.weights, dtype=self._dtype(), variant=self.variant, use_safetensors=True, **{**self.settings.load, **absent}
         )
         pipeline.set_progress_bar_config(disable=True)
+        if hasattr(getattr(pipeline, "vae", None), "enable_slicing"):
+            pipeline.vae.enable_slicing()  # decode image after image, for the same reason as in `_decoded`
         here = device()
         if here.type == "cpu" or self.settings.offload == "none":
             pipeline.to(here)

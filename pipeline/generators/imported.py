@@ -14,6 +14,7 @@ from pipeline.schema import Strict
 
 MODES = ("import",)
 VERSION = 1
+ALONE = True  # reading is all there is to do, and every process would read everything
 
 
 class Settings(Strict):
@@ -21,10 +22,9 @@ class Settings(Strict):
 
 
 def load(folder: Path, settings: Settings, mode: str, key: str) -> ImportedImages:
-    from pipeline.imagesets import load_image_set
-    from pipeline.weights import images_source
+    from pipeline.weights import recorded_images
 
-    return ImportedImages(load_image_set(images_source(folder)), key)
+    return ImportedImages(recorded_images(folder), key)
 
 
 class ImportedImages(OneByOne):
@@ -57,7 +57,7 @@ class ImportedImages(OneByOne):
         for row in track(rows(self.image_set), f"{self.key}: reading", unit="image"):
             if row["image_id"] in self.places:
                 raise UserError(
-                    f"generators.{self.key}.model.source: {self.image_set.describe()} has more than one image of {row['image_id']!r}; "
+                    f"generators.{self.key}.model: {self.image_set.describe()} has more than one image of {row['image_id']!r}; "
                     "choose one source of it with `where`"
                 )
             self.places[row["image_id"]] = (self.spool.tell(), len(row["bytes"]))

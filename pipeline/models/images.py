@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from pipeline.files import write_json
-from pipeline.schema import Strict
+from pipeline.imagesets import ImageSet
 from pipeline.training.job import Job
 from pipeline.weights import IMAGES, image_record
 
-
-class Settings(Strict):
-    source: str = Field(min_length=1, description="a folder of images, or a .yaml that describes a dataset of the hub or a folder")
+Settings = ImageSet
+"""The set stands in params.yaml itself, so that a change of it is seen; `folder` is seen from the folder of params.yaml."""
 
 
 def make(job: Job) -> dict[str, float]:
-    """Write `images.json`. Raises UserError where there are no images; see `pipeline.weights`."""
-    record = image_record(job.name, job.settings.source)
+    """Write `images.json`. Raises UserError where there are no images or no commit names them; see `pipeline.weights`."""
+    record = image_record(job.name, job.settings)
     write_json(job.folder / IMAGES, record)
     return {"gigabytes": record["bytes"] / 1e9, "files": len(record["files"])}
 

@@ -137,8 +137,9 @@ def _usable(found: list[Original], params: Params, report: Report, order: list[s
 
 
 def _too_small(image: Image.Image, params: Params) -> str | None:
-    needed = params.fit.shorter_side * (SHRINK if params.photographs.crops else 1)
-    if min(image.size) < needed:
+    settings = params.photographs
+    needed = params.fit.shorter_side * (SHRINK if settings.crops else 1)
+    if min(image.size) < needed and not (settings.enlarge and settings.crops is None):
         return f"{image.width}x{image.height} is smaller than the {needed} pixels needed on the shorter side"
     return None
 
@@ -167,7 +168,7 @@ def _photographs(usable: list[Original], splits: dict[str, str], params: Params,
                 "height": picture.height,
                 "sha256": sha256(data),
                 "box": [left, top, width, height],
-                "fit": params.fit.describe(),
+                "fit": params.fit.describe() + (", enlarged" if min(width, height) < min(picture.size) else ""),
                 "original_width": image.width,
                 "original_height": image.height,
                 "original_format": file_format,

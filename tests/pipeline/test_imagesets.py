@@ -339,6 +339,9 @@ def test_a_dataset_of_the_hub_is_asked_for_at_its_revision(tmp_path, monkeypatch
         list(rows(image_set))
     assert asked == [(("owner/name", "small"), {"revision": COMMIT})] and "\n" not in str(caught.value)
     assert "Signature" not in str(caught.value) and "TOKEN" not in str(caught.value)
+    with pytest.raises(UserError, match="^owner/name: `dataset` needs `revision`, the commit of 40 hexadecimal digits"):
+        list(rows(ImageSet(dataset="owner/name")))
+    assert len(asked) == 1, "main is not even asked for"
     (tmp_path / "owner" / "name").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="a local 'owner/name' hides the hub's dataset"):

@@ -172,26 +172,59 @@ def test_paths_are_looked_at(hub, tmp_path):
     (found,) = preflight(params(tmp_path))
     assert found.startswith("photographs.source: 'photographs' does not exist")
     (tmp_path / "photographs").mkdir()
-    (found,) = preflight(params(tmp_path, captions={"source": "prompts.parquet"}))
+    (found,) = preflight(params(tmp_path, captions={"source": "prompts.parquet"}, captioner={"model": {"kind": "none"}}))
     assert found.startswith("captions.source: 'prompts.parquet' does not exist")
-    (found,) = preflight(params(tmp_path, captioner={"model": {"kind": "none"}}))
-    assert found.startswith("captioner.model.kind: is none, while captions.source says")
     (found,) = preflight(params(tmp_path, {"kind": "pretrained", "folder": "tiny", "licence": "MIT"}))
     assert found.startswith("generators.flux.model.folder: 'tiny' does not exist")
 
 
+IMPORTED = {"kind": "imported", "family": "diffusion", "mode": "import", "licence": "MIT", "batch_size": 4}
+
+
 def test_images_to_import_are_looked_for(hub, tmp_path):
-    (found,) = preflight(params(tmp_path, {"kind": "images", "source": "imagen3"}))
-    assert found.startswith("generators.flux.model.source: 'imagen3' is neither a folder nor a .yaml")
-    (tmp_path / "imagen3.yaml").write_text(yaml.safe_dump({"dataset": "someone/imagen3", "revision": COMMIT}))
-    wanted = params(tmp_path, {"kind": "images", "source": "imagen3.yaml"})
+    def importing(**images):
+        entry = {**IMPORTED, "model": {"kind": "images", **images}}
+        return params(tmp_path, generators={"flux": entry}, captioner={"model": {"kind": "none"}})
+
+    (found,) = preflight(importing(folder="imagen3"))
+    assert found.startswith("generators.flux.model: the folder 'imagen3' does not exist; put the images there")
+    wanted = importing(dataset="someone/imagen3", revision=COMMIT)
     (found,) = preflight(wanted)
-    assert found.startswith("generators.flux.model.source: someone/imagen3 does not exist at 127.0.0.1 or is private")
+    assert found.startswith("generators.flux.model: someone/imagen3 does not exist at 127.0.0.1 or is private")
     hub.repositories["someone/imagen3"] = Repository({"a.png": encode_png(textured(1))}, gated=True, kind="datasets")
     (found,) = preflight(wanted)
     assert "is gated and there is no token; accept the licence at https://huggingface.co/datasets/someone/imagen3" in found
     hub.repositories["someone/imagen3"].gated = False
+    assert preflight(wanted) == []  # and nothing that reads captions misses them
+    (tmp_path / "imagen3").mkdir()
+    assert preflight(importing(folder="imagen3")) == []
+    unpinned = importing(dataset="someone/imagen3", revision=None)
+    sentence = f"generators.flux.model.revision: is missing; main of someone/imagen3 is {COMMIT} today: write that commit down"
+    assert preflight(unpinned) == [sentence]
+    with pytest.raises(UserError) as error:
+        require_ready(unpinned, "models", "flux")
+    assert str(error.value) == sentence
+    assert next(line for line in estimates(unpinned).splitlines() if line.startswith("flux")).split()[:2] == ["flux", "someone/imagen3"]
+    with pytest.raises(UserError, match="generators.flux.model.*: give either `dataset`"):
+        importing(source="imagen3.yaml")
+
+
+def test_datasets_that_files_describe_are_looked_for(hub, tmp_path):
+    hub.repositories["someone/set"] = Repository({"a.png": encode_png(textured(1))}, kind="datasets")
+    entry = {"kind": "dataset", "source": "set.yaml", "licence": "MIT"}
+    (tmp_path / "set.yaml").write_text(f"dataset: someone/set\nrevision: {COMMIT}\n")
+    wanted = params(tmp_path, benchmarks={"others": entry})
     assert preflight(wanted) == []
+    (tmp_path / "set.yaml").write_text("dataset: someone/set\nrevision: null\n")
+    assert preflight(wanted) == [
+        f"benchmarks.others.source: set.yaml has no `revision`; main of someone/set is {COMMIT} today: write that commit down"
+    ]
+    (tmp_path / "set.yaml").write_text("folder: gone\n")
+    (found,) = preflight(wanted)
+    assert found.startswith("benchmarks.others.source: the folder 'gone' does not exist")
+    (tmp_path / "set.yaml").write_text("folder: [\n")
+    (found,) = preflight(wanted)
+    assert found.startswith("benchmarks.others.source: set.yaml is not valid YAML")
 
 
 def test_estimates_name_what_each_model_needs(hub, tmp_path):

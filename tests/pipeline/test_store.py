@@ -9,7 +9,7 @@ import time
 import pyarrow as pa
 import pytest
 
-from pipeline.batches import stored_batches
+from pipeline.batches import Batches
 from pipeline.files import replacing_file, replacing_folder
 from pipeline.store import WorkStore
 
@@ -70,7 +70,7 @@ def test_only_missing_batches_are_computed(tmp_path):
 
     def run(items, recipe):
         calls.clear()
-        rows = pa.concat_tables(stored_batches(items, 4, recipe, WorkStore(tmp_path, "k"), compute, "test"))
+        rows = pa.concat_tables(Batches(items, 4, recipe, WorkStore(tmp_path, "k"), compute, "test"))
         assert sorted(rows["id"].to_pylist()) == sorted(items)
         return sum(map(len, calls))
 

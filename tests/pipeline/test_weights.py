@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 from pipeline.models import pretrained
-from pipeline.provenance import folder_fingerprint
+from pipeline.provenance import file_sha256, files_fingerprint, folder_fingerprint
 from pipeline.training.job import Job
 from pipeline.weights import identity, variant_of, weights_folder
 from tests.pipeline.model_hub import COMMIT, TOKEN, ModelHub, Repository, serving, use
@@ -213,6 +213,11 @@ def test_a_local_folder_is_known_by_its_contents_wherever_it_lies(tmp_path):
     one, two = made(tmp_path, "one", folder=str(here)), made(tmp_path, "two", folder=str(there))
     assert weights_folder(one) == here and read_json(one / "weights.json")["commit"] is None
     assert identity(one) == identity(two) == ("tiny", folder_fingerprint(here))
+    for folder in (here, saved(tmp_path / "elsewhere/tiny", PIPELINE)):
+        saved(folder / "vae-config", {"config.json": b"{}"})  # sorts before vae/ as a text and after it as a path
+    assert folder_fingerprint(here) == folder_fingerprint(tmp_path / "elsewhere/tiny") != identity(one)[1]
+    hashed = {path.relative_to(here).as_posix(): file_sha256(path) for path in here.rglob("*") if path.is_file()}
+    assert folder_fingerprint(here) == files_fingerprint(hashed)
 
 
 @pytest.mark.parametrize("change", ["longer", "same size", "gone"])

@@ -54,6 +54,7 @@ def test_text_first_gives_the_images_of_the_undivided_pipeline(name, folders):
     made = generator.counterparts(batch)
     plain = DiffusionPipeline.from_pretrained(folders[name])
     plain.set_progress_bar_config(disable=True)
+    plain.vae.enable_slicing()  # decoding together or one by one differs in the last bit
     seeds = [torch.Generator().manual_seed(request.seed) for request in batch]
     expected = plain(prompt=[r.prompt for r in batch], width=64, height=96, generator=seeds, **chosen.arguments()).images
     assert all(np.array_equal(a, np.asarray(b)) for a, b in zip(made, expected, strict=True))
@@ -70,6 +71,7 @@ def test_every_pipeline_starts_from_the_photograph_and_reconstructs_it(name, fol
     generator.prepare([announced(batch)])
     made = generator.counterparts(batch)
     assert all(np.array_equal(a, b) for a, b in zip(generator.reconstructions(batch), decoded, strict=True))
+    assert diffusers.load(folders[name], settings(name), "reconstruction", name).reconstructions(batch) is None, "not stored twice"
     swapped = [replace(batch[0], photograph=batch[1].photograph), batch[1]]
     again = generator.counterparts(swapped)
     assert np.array_equal(again[1], made[1]) and not np.array_equal(again[0], made[0])
@@ -86,6 +88,25 @@ def test_where_diffusers_has_no_image_to_image_little_strength_stays_close_to_th
     assert distance[0.02] < 0.5 * distance[1.0]
 
 
+@pytest.mark.parametrize("name", ["sdxl", "flux2-klein", "sana"])
+def test_parts_that_wait_in_main_memory_change_no_image(name, folders):
+    """What `offload: sequential` does on a GPU: weights are on no device until a part is called."""
+    from accelerate import cpu_offload
+
+    batch, chosen = requests(), settings(name, num_inference_steps=4, strength=0.5)
+    whole = diffusers.load(folders[name], chosen, "image-to-image", name)
+    expected = [*whole.counterparts(batch), *whole.reconstructions(batch)]
+    waiting = diffusers.load(folders[name], chosen, "image-to-image", name)
+    waiting.prepare([announced(batch)])
+    waiting.pipeline = waiting._ready()
+    for part in waiting.pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            cpu_offload(part, execution_device=torch.device("cpu"))
+    assert waiting.pipeline.vae.device.type == "meta"
+    made = [*waiting.counterparts(batch), *waiting.reconstructions(batch)]
+    assert all(np.array_equal(a, b) for a, b in zip(expected, made, strict=True))
+
+
 def test_batches_that_were_announced_together_do_not_mix(folders):
     first, second = requests(), [replace(request, image_id=f"q-{i}", prompt="A photo of a dog") for i, request in enumerate(requests())]
     together = diffusers.load(folders["sd3"], settings("sd3"), "text-to-image", "sd3")
@@ -96,7 +117,18 @@ def test_batches_that_were_announced_together_do_not_mix(folders):
         assert all(np.array_equal(a, b) for a, b in zip(alone.counterparts(batch), made, strict=True)), "also when not announced"
 
 
+def test_what_is_set_elsewhere_or_has_no_use_is_refused():
+    for mode, given in (
+        ("text-to-image", {"call": {"height": 64}}),
+        ("reconstruction", {"lossy": "fp8"}),
+        ("text-to-image", {"strength": 0.5}),
+    ):
+        with pytest.raises(ValueError, match="remove"):
+            diffusers.check(mode, diffusers.Settings(**given))
+
+
 FAULTS = [
+    ("sdxl", {"cache": 0.1}, "text-to-image", r"generators\.mine\.settings\.cache: the denoiser of StableDiffusionXLPipeline cannot skip"),
     ("sdxl", {"call": {"guidence": 2}}, "text-to-image", r"generators\.mine\.settings: StableDiffusionXLPipeline takes no 'guidence'"),
     ("sdxl", {"load": {"watermark": False}}, "text-to-image", r"generators\.mine\.settings\.load: .*takes no 'watermark'"),
     ("flux-dev", {"call": {"use_resolution_binning": False}}, "text-to-image", r"FluxPipeline takes no 'use_resolution_binning'"),

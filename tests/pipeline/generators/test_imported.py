@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch):
 def load(tmp_path, source):
     made = tmp_path / "data/models/mine"
     made.mkdir(parents=True)
-    settings = kind_module(models, "images").Settings(source=str(source))
+    settings = kind_module(models, "images").Settings(folder=source)
     images.make(Job("mine", settings, 0, 64, tmp_path, made))
     return imported.load(made, imported.Settings(), "import", "mine")
 
@@ -49,7 +49,7 @@ def test_two_images_of_one_id_are_refused(folder, tmp_path):
     (folder / "more").mkdir()
     Image.new("RGB", (80, 70)).save(folder / "more/IMG 4.jpg")
     generator = load(tmp_path, folder)
-    with pytest.raises(UserError, match=r"generators\.mine\.model\.source: .*more than one image of 'IMG 4'.*`where`"):
+    with pytest.raises(UserError, match=r"generators\.mine\.model: .*more than one image of 'IMG 4'.*`where`"):
         generator.counterparts([request("IMG 1")])
 
 

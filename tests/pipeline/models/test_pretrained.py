@@ -15,9 +15,9 @@ from pipeline.photographs.build import ORIGINAL
 from pipeline.records import write_shards
 from pipeline.training.attributes import NAMES, antonym_prompts
 from pipeline.training.job import Job
-from pipeline.weights import identity, images_source, weights_folder
+from pipeline.weights import identity, recorded_images, weights_folder
 from tests.conftest import textured
-from tests.pipeline.model_hub import COMMIT
+from tests.pipeline.model_hub import COMMIT, ModelHub, Repository, serving, use
 
 SPLITS = ("train", "train", "validation", "test")
 
@@ -133,7 +133,7 @@ def test_none_says_that_it_is_none(tmp_path):
 
 def test_imported_images_are_known_by_their_contents(photographs, tmp_path):
     def identified(folder, name):
-        task = job(images, photographs, tmp_path / name, name, source=str(folder))
+        task = job(images, photographs, tmp_path / name, name, folder=str(folder))
         images.make(task)
         return identity(task.folder)
 
@@ -144,35 +144,40 @@ def test_imported_images_are_known_by_their_contents(photographs, tmp_path):
     (tmp_path / "elsewhere/imagen3/b.png").write_bytes(encode_png(textured(2)))
     assert identified(tmp_path / "elsewhere/imagen3", "three") != identified(tmp_path / "here/imagen3", "four")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="generators.five.model.source: .* holds no files"):
+    with pytest.raises(UserError, match="generators.five.model: .* holds no files"):
         identified(tmp_path / "empty", "five")
 
 
 def test_imported_images_that_changed_are_noticed(photographs, tmp_path):
     (tmp_path / "imagen3").mkdir()
     (tmp_path / "imagen3/a.png").write_bytes(encode_png(textured(1)))
-    (tmp_path / "set.yaml").write_text("folder: imagen3\nlabel: kind\n")
-    task = job(images, photographs, tmp_path / "imported", "imported", source=str(tmp_path / "set.yaml"))
+    task = job(
+        images, photographs, tmp_path / "imported", "imported", folder=str(tmp_path / "imagen3"), image_id="image_id", where={"n": 3}
+    )
     images.make(task)
-    assert images_source(task.folder) == tmp_path / "set.yaml"
-    (tmp_path / "set.yaml").write_text("# the same images\nfolder: imagen3\nlabel: kind\n")
-    assert images_source(task.folder) == tmp_path / "set.yaml"
-    (tmp_path / "set.yaml").write_text("folder: imagen3\nlabel: other\n")
-    with pytest.raises(UserError, match="have changed since models@imported recorded them; run dvc repro --force models@imported"):
-        images_source(task.folder)
-    (tmp_path / "set.yaml").write_text("folder: imagen3\nlabel: kind\n")
+    recorded = recorded_images(task.folder)
+    assert recorded == task.settings and recorded.model_fields_set == task.settings.model_fields_set
     (tmp_path / "imagen3/b.png").write_bytes(encode_png(textured(2)))
-    with pytest.raises(UserError, match="have changed since"):
-        images_source(task.folder)
+    with pytest.raises(UserError, match="have changed since models@imported recorded them; run dvc repro --force models@imported"):
+        recorded_images(task.folder)
 
 
 def test_images_of_a_dataset_are_known_by_commit_and_by_which_rows_are_meant(photographs, tmp_path):
     revisions = set()
-    for number, where in enumerate(("", "where: {source: imagen3}", "where: {source: dalle3}")):
-        (tmp_path / "set.yaml").write_text(f"dataset: someone/set\nrevision: {COMMIT}\n{where}\n")
-        task = job(images, photographs, tmp_path / f"m{number}", f"m{number}", source=str(tmp_path / "set.yaml"))
+    for number, rest in enumerate(({}, {"where": {"source": "imagen3"}}, {"where": {"source": "dalle3"}})):
+        task = job(images, photographs, tmp_path / f"m{number}", f"m{number}", dataset="someone/set", revision=COMMIT, **rest)
         images.make(task)
+        assert recorded_images(task.folder) == task.settings
         name, revision = identity(task.folder)
         assert name == "someone/set" and re.fullmatch(f"{COMMIT}(-[0-9a-f]{{12}})?", revision)
         revisions.add(revision)
     assert len(revisions) == 3 and COMMIT in revisions
+
+
+def test_images_of_a_dataset_without_a_commit_are_refused_with_the_one_of_today(photographs, tmp_path, monkeypatch):
+    task = job(images, photographs, tmp_path / "imported", "imported", dataset="someone/set", revision=None)
+    with serving(ModelHub({"someone/set": Repository({}, kind="datasets")})) as hub:
+        use(monkeypatch, hub, tmp_path / "cache")
+        with pytest.raises(UserError, match=f"^generators.imported.model.revision: is missing; main of someone/set is {COMMIT} today"):
+            images.make(task)
+    assert list(task.folder.iterdir()) == []

@@ -48,6 +48,18 @@ def test_whole_photographs_keep_their_shape_within_the_policy(folder, tmp_path):
     assert sizes == {"p0": (96, 64), "p1": (64, 96), "p2": (64, 64), "p3": (96, 64)}
 
 
+def test_small_whole_photographs_are_enlarged_only_where_that_is_asked(folder, tmp_path):
+    textured(9, 300, 50).save(folder / "panorama.png")
+    counts = {}
+    for enlarge in (False, True):
+        report = build_photographs(params(folder, crops=None, enlarge=enlarge), tmp_path / str(enlarge))
+        rows = {row["image_id"]: row for row in read_rows(tmp_path / str(enlarge), "photographs")}
+        counts[enlarge] = len(rows), len(report.set_aside)
+    assert counts == {False: (4, 1), True: (5, 0)}
+    assert rows["panorama"]["fit"].endswith(", enlarged") and not rows["p0"]["fit"].endswith("enlarged")
+    assert (rows["panorama"]["height"], rows["panorama"]["original_height"]) == (64, 50)
+
+
 def test_two_views_of_one_original_have_two_ids_and_one_group(tmp_path):
     build_photographs(params(ROOT / "pipeline/photographs/packaged.csv", "catalogue", crops=None), tmp_path)
     rows = list(read_rows(tmp_path, "photographs", ["image_id", "group"]))
