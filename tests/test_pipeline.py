@@ -26,7 +26,7 @@ from pipeline.records import read_rows
 from tests.project import ROOT, Project, stages
 
 OWN = "my photographs"
-AGGREGATORS = {"dataset", "audit-all", "train", "evaluate", "report"}
+AGGREGATORS = {"check", "dataset", "audit-all", "train", "evaluate", "report"}
 
 
 def shrunken() -> dict:
@@ -141,7 +141,7 @@ def test_a_second_run_runs_nothing(project):
 def test_a_changed_setting_shows_in_the_metrics_and_a_reverted_one_leaves_no_trace(project):
     project.params["detectors"]["linear"]["C"] = 0.001
     project.write()
-    assert project.repro() == {"train", "evaluate", "report"}
+    assert project.repro() == {"check", "train", "evaluate", "report"}
     changed = json.loads(project.dvc("metrics", "diff", "--json"))
     assert any(key.startswith("linear.") for key in changed["metrics/headline.json"])
     assert not any(key.startswith(("concept.", "orthogonal.")) for key in changed["metrics/headline.json"])
@@ -230,6 +230,16 @@ def test_bad_parameters_stop_at_once_and_leave_everything_as_it_was(project, gen
     project.write()
     project.repro()
     assert project.digests("data/dataset", "metrics") == before
+
+
+def test_a_folder_that_is_not_there_is_named_with_its_key(project):
+    project.params["photographs"]["source"] = "my fotographs"
+    project.write()
+    out = project.dvc("repro", fails=True)
+    assert "photographs.source: 'my fotographs' does not exist; put it there or correct the path" in out
+    project.params["photographs"]["source"] = OWN
+    project.write()
+    project.repro()
 
 
 def test_the_trained_detector_answers_about_ones_own_images(project):

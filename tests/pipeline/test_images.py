@@ -55,7 +55,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(picture):
     whole = saved(picture, "JPEG")
     cases = {
         "animated": saved(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
-        "cannot identify": b"not an image at all",
+        "no image of a format": b"not an image at all",
         "Truncated|truncated": whole[: len(whole) // 2],
         "cannot identify image|no detail": b"",
     }
