@@ -14,15 +14,6 @@ from tests.tiny.clip import save_open_clip
 from tests.tiny.pipelines import PIPELINES, save_pipeline
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Matrices this small are many times slower on two threads of a busy machine than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def pictures() -> list[np.ndarray]:
     return [np.asarray(textured(seed, 96, 64)).copy() for seed in (0, 1)]

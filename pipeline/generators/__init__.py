@@ -10,6 +10,7 @@ imported at a module's top.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,11 +59,12 @@ class Textless:
         return {}
 
 
-class OneByOne(Textless):
+class OneByOne(Textless, ABC):
     """What generators that draw image after image, without text encoder or autoencoder, have in common."""
 
+    @abstractmethod
     def draw(self, request: Request) -> np.ndarray | None:
-        raise NotImplementedError
+        """One request's image; None where there is none."""
 
     def counterparts(self, requests: list[Request]) -> list[np.ndarray | None]:
         return [self.draw(request) for request in requests]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests import http_server
+from tests.http_server import Answering
 
 TOKEN = "hf_a-secret-of-the-tests"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -34,30 +35,18 @@ class ModelHub:
     endpoint: str = ""
 
 
-def _handler(hub: ModelHub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def answer(self, status: int, body=b"", headers: dict[str, str] | None = None) -> None:
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
-
+def _handler(hub: ModelHub) -> type[Answering]:
+    class Handler(Answering):
         def do_GET(self) -> None:
             hub.requests.append(f"{self.command} {self.path}")
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
             if hub.busy:
                 hub.busy -= 1
-                return self.answer(429, headers={"Retry-After": "0"})
+                return self.answer(429, **{"Retry-After": "0"})
             if hub.status:
                 return self.answer(hub.status, {"error": f"no, {token}"})
             if token and token not in hub.known:
-                return self.answer(401, headers={"X-Error-Message": "Invalid credentials in Authorization header"})
+                return self.answer(401, **{"X-Error-Message": "Invalid credentials in Authorization header"})
             path = self.path.partition("?")[0]
             if match := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+))?", path):
                 return self.described(*match.groups())
@@ -70,10 +59,10 @@ def _handler(hub: ModelHub) -> type[BaseHTTPRequestHandler]:
         def repository(self, kind: str, name: str, revision: str | None) -> Repository | None:
             repository = hub.repositories.get(name)
             if repository is None or repository.kind != kind:
-                self.answer(401, headers={"X-Error-Code": "RepoNotFound"})  # what the hub says of missing and private ones alike
+                self.answer(401, **{"X-Error-Code": "RepoNotFound"})  # what the hub says of missing and private ones alike
                 return None
             if revision not in (None, "main", COMMIT):
-                self.answer(404, headers={"X-Error-Code": "RevisionNotFound"})
+                self.answer(404, **{"X-Error-Code": "RevisionNotFound"})
                 return None
             return repository
 
@@ -90,28 +79,20 @@ def _handler(hub: ModelHub) -> type[BaseHTTPRequestHandler]:
             if (repository := self.repository(kind or "models", name, revision)) is None:
                 return None
             if repository.gated and token not in hub.accepted:
-                return self.answer(403 if token else 401, headers={"X-Error-Code": "GatedRepo"})
+                return self.answer(403 if token else 401, **{"X-Error-Code": "GatedRepo"})
             if path not in repository.files:
-                return self.answer(404, headers={"X-Error-Code": "EntryNotFound"})
+                return self.answer(404, **{"X-Error-Code": "EntryNotFound"})
             data = repository.files[path]
             headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
-            return self.answer(200, data, headers)
+            return self.answer(200, data, **headers)
 
     return Handler
 
 
 @contextmanager
-def serving(hub: ModelHub):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
-    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+def serving(hub: ModelHub) -> Iterator[ModelHub]:
+    with http_server.serving(_handler(hub)) as hub.endpoint:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def use(monkeypatch, hub: ModelHub, cache) -> None:

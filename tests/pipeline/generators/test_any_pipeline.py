@@ -21,14 +21,6 @@ def folders(tmp_path_factory):
     return {name: save_pipeline(name, root / name) for name in PIPELINES}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def requests() -> list[Request]:
     pictures = [np.asarray(textured(i, 64, 96)).copy() for i in range(2)]
     return [Request(f"p-{i}", "p", 64, 96, f"A photo of {WORDS[i]}", 10 + i, picture) for i, picture in enumerate(pictures)]
