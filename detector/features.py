@@ -1,89 +1,39 @@
-"""CLIP features of packaged images: made in resumable batches, stored with the ids beside the vectors."""
+"""Tables of CLIP features: what a row says, how a table is read, and what of it a detector eats.
+
+data/features/<name> holds one Parquet file for each of `WHAT`, each with the CLIP that made it in its metadata.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from detector.clip import Clip
-from pipeline.batches import Batches
-from pipeline.files import replacing_file
-from pipeline.images import read_image, sha256
-from pipeline.processes import Processes, device_name
-from pipeline.provenance import versions
-from pipeline.store import WorkStore
-from pipeline.weights import identity
+from detector.clip import POINTS, Features
+from pipeline.errors import UserError
+from pipeline.images import sha256
 
-VERSION = 1
 IMAGE, RECONSTRUCTION = "image", "reconstruction"
 """What a row's features are of: a dataset image, or a photograph passed through a generator's own autoencoder."""
-POINTS = ("pooled", "projected")
+WHAT = IMAGES, AUGMENTED, ALTERED, RANDOM = ("images", "augmented", "altered", "random")
+"""The images as they are; random views of training images; altered test images; images seen by a CLIP of random weights."""
 
-FEATURES = pa.schema(
-    [(name, pa.string()) for name in ("image_id", "group", "split", "source", "role", "sha256")]
-    + [("label", pa.int8())]
-    + [(point, pa.list_(pa.float32())) for point in POINTS]
-)
+PLAIN = ("image_id", "group", "split", "source", "role", "label", "view")
+ORDER = ("source", "role", "label", "image_id", "view")
 
 
-def write_features(
-    path: Path,
-    shards: Callable[[], Iterable[list[dict]]],
-    clip_folder: Path,
-    batch_size: int,
-    dtype: str,
-    store: WorkStore,
-    processes: Processes,
-    description: str,
-) -> int:
-    """Write features of `shards()` (lists of rows as of `feature_rows`), one shard in memory at a time.
-
-    Every image is decoded once; a batch already in the store is not decoded at all. Each process makes its share, the main
-    one writes. Returns the number of rows written.
-    """
-    import torch
-
-    torch.set_num_threads(1)
-    recipe = {
-        "version": VERSION,
-        "clip": identity(clip_folder)[1],
-        "dtype": dtype,
-        "device": device_name(),
-        "libraries": versions("torch", "open_clip_torch", "torchvision", "pillow"),
-    }
-    clip: list[Clip] = []
-
-    def batches(rows: dict[str, dict]) -> Batches:
-        def compute(cell: list[str]) -> pa.Table:
-            if not clip:
-                clip.append(Clip(clip_folder, dtype))
-            pooled, projected = clip[0].image_features([read_image(rows[key]["bytes"])[0] for key in cell])
-            return pa.table({"key": cell, "pooled": list(pooled), "projected": list(projected)})
-
-        return Batches({key: row["sha256"] for key, row in rows.items()}, batch_size, recipe, store, compute, description)
-
-    if processes.count > 1:
-        for shard in shards():
-            batches({row["key"]: row for row in shard}).fill(processes)
-    if not processes.main:
-        return 0
-    total = 0
-    with replacing_file(path) as temporary, pq.ParquetWriter(temporary, FEATURES, compression="zstd") as writer:
-        for shard in shards():
-            rows = {row["key"]: row for row in shard}
-            for table in batches(rows):
-                members = [rows[key] for key in table["key"].to_pylist()]
-                columns = {name: [row[name] for row in members] for name in FEATURES.names if name not in POINTS}
-                vectors = {point: table[point].cast(pa.list_(pa.float32())) for point in POINTS}
-                writer.write_table(pa.table({**columns, **vectors}, schema=FEATURES))
-                total += len(members)
-    return total
+def features_schema(clip: dict) -> pa.Schema:
+    """The columns of a feature file. `clip` is the record of the CLIP (see `detector.clip.clip_record`), kept in the metadata."""
+    texts = [(name, pa.string()) for name in ("image_id", "group", "split", "source", "role", "view", "sha256")]
+    vectors = [(point, pa.list_(pa.float32(), clip["widths"][point])) for point in POINTS]
+    return pa.schema([*texts, ("label", pa.int8()), *vectors], metadata={"clip": json.dumps(clip, sort_keys=True)})
 
 
 def feature_rows(rows: Iterable[dict], role: str, label: int, source: str) -> Iterator[dict]:
@@ -116,7 +66,10 @@ def _feature_row(row: dict, role: str, label: int, source: str, key: str) -> dic
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Rows aligned across all arrays; `pooled` and `projected` are float32, N x width."""
+    """Rows aligned across all arrays; `pooled` and `projected` are float32, N x width.
+
+    `view` says what was done to the image, "" for nothing (the default), and `clip` which CLIP made all of the features.
+    """
 
     image_id: np.ndarray
     group: np.ndarray
@@ -126,12 +79,27 @@ class FeatureTable:
     label: np.ndarray
     pooled: np.ndarray
     projected: np.ndarray
+    view: np.ndarray | None = None
+    clip: dict | None = None
+
+    def __post_init__(self):
+        if self.view is None:
+            object.__setattr__(self, "view", np.full(len(self.image_id), ""))
 
     def __len__(self) -> int:
         return len(self.image_id)
 
     def where(self, mask: np.ndarray) -> FeatureTable:
-        return FeatureTable(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+        return replace(self, **{name: getattr(self, name)[mask] for name in (*PLAIN, *POINTS)})
+
+    def as_images(self) -> FeatureTable:
+        """These rows in place of the images themselves, as where altered images are judged."""
+        return replace(self, view=np.full(len(self), ""))
+
+    @property
+    def features(self) -> Features:
+        """What a detector eats of these rows."""
+        return Features(self.pooled, self.projected, self.clip)
 
     @cached_property
     def benchmark(self) -> np.ndarray:
@@ -140,10 +108,47 @@ class FeatureTable:
         return np.array([names[source] for source in self.source.tolist()])
 
 
-def read_features(folder: Path, names: Iterable[str]) -> FeatureTable:
-    """The features of the named sources, sorted by (source, role, label, image_id) within each."""
-    tables = [pq.read_table(folder / f"{name}.parquet") for name in names]
-    table = pa.concat_tables([t.sort_by([(name, "ascending") for name in ("source", "role", "label", "image_id")]) for t in tables])
-    plain = {name: table[name].to_numpy(zero_copy_only=False) for name in ("image_id", "group", "split", "source", "role", "label")}
-    vectors = {point: np.stack(table[point].to_numpy(zero_copy_only=False)) for point in POINTS}
-    return FeatureTable(**{k: v.astype(str) if v.dtype == object else v for k, v in plain.items()}, **vectors)
+def read_features(folder: Path, names: Iterable[str], what: str | Sequence[str] = IMAGES) -> FeatureTable:
+    """The features of the named sources, one or several of `WHAT`, each file sorted by (source, role, label, image_id, view).
+
+    Beside the result one file is in memory at a time. Raises UserError where a file is missing or of another CLIP.
+    """
+    kinds = (what,) if isinstance(what, str) else what
+    paths = [folder / name / f"{kind}.parquet" for kind in kinds for name in names]
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path} is missing; run dvc repro to make it")
+    clip = _clip_of(paths[0])
+    for path in paths[1:]:
+        if _clip_of(path) != clip:
+            raise UserError(f"{path} and {paths[0]} were made by different CLIPs; run dvc repro to make all features by one")
+    counts = [pq.read_metadata(path).num_rows for path in paths]
+    vectors = {point: np.empty((sum(counts), clip["widths"][point]), np.float32) for point in POINTS}
+    plain: dict[str, list[np.ndarray]] = {name: [] for name in PLAIN}
+    start = 0
+    for path, count in zip(paths, counts, strict=True):
+        table = pq.read_table(path, columns=[*PLAIN, *POINTS])
+        order = pc.sort_indices(table, [(name, "ascending") for name in ORDER]).to_numpy()
+        for point, found in vectors.items():
+            np.take(matrix(table[point], found.shape[1]), order, axis=0, out=found[start : start + count])
+        for name in PLAIN:
+            plain[name].append(_plain(table[name])[order])
+        start += count
+    return FeatureTable(**{name: np.concatenate(parts) for name, parts in plain.items()}, **vectors, clip=clip)
+
+
+def matrix(column: pa.ChunkedArray, width: int) -> np.ndarray:
+    """N x width, of a column of lists of `width` numbers."""
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(column), width)
+
+
+def _plain(column: pa.ChunkedArray) -> np.ndarray:
+    values = column.to_numpy()
+    return values.astype(str) if values.dtype == object else values
+
+
+def _clip_of(path: Path) -> dict:
+    metadata = pq.read_schema(path).metadata or {}
+    if b"clip" not in metadata:
+        raise UserError(f"{path} does not say which CLIP made it; run dvc repro to make it again")
+    return json.loads(metadata[b"clip"])

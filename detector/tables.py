@@ -14,6 +14,7 @@ RELATIONS = {
     "across_families": "two generators of different families",
     "trained_on_all": "all generators, then each",
     "left_out": "all but one generator, then that one",
+    "past_to_future": "generators of the past, then what came later",
 }
 
 

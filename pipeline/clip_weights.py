@@ -1,45 +1,192 @@
-"""Loading a CLIP that lies in a folder in open_clip's format."""
+"""Loading a CLIP from a folder in open_clip's or transformers' format; both give the same features.
+
+pooled: the CLS token after the final LayerNorm, before the projection. projected: after it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
 
+from pipeline.clip_preprocessing import Preprocessing, of_open_clip, of_transformers, read_config
+from pipeline.errors import UserError
 from pipeline.processes import device
 
+OPEN_CLIP, TRANSFORMERS = "open_clip", "transformers"
+CONFIG = {OPEN_CLIP: "open_clip_config.json", TRANSFORMERS: "config.json"}
+LIBRARIES = {OPEN_CLIP: ("torch", "open_clip_torch", "torchvision", "pillow"), TRANSFORMERS: ("torch", "transformers", "pillow")}
+"""Whose versions can change features, by format."""
 
-@dataclass(frozen=True)
-class OpenClip:
-    """A CLIP ready to use: frozen, on the accelerator where there is one, with the preprocessing its folder states."""
 
-    model: Any
-    preprocess: Any  # PIL image to tensor
-    tokenizer: Any
-    side: int  # pixels of the square it sees
+class ClipModel:
+    """A CLIP ready to use: frozen, on the accelerator where there is one, with its projection apart from the image tower."""
+
+    def __init__(self, model, projection, preprocessing: Preprocessing):
+        self.model = model.to(device()).eval().requires_grad_(False)
+        self.projection = projection.detach().to(device())
+        """pooled x embedding."""
+        self.preprocessing = preprocessing
+        self.side = preprocessing.crop
+        """Pixels of the square it sees."""
+
+    def to(self, dtype) -> ClipModel:
+        self.model, self.projection = self.model.to(dtype), self.projection.to(dtype)
+        return self
+
+    def pooled(self, pixels):
+        """N x pooled, of pixels N x 3 x side x side on its device."""
+        raise NotImplementedError
+
+    def embeddings(self, texts: list[str]):
+        """N x embedding, not normalised."""
+        raise NotImplementedError
 
     def images(self, images: list):
         """N x embedding, float32, of length 1, of PIL images; on the CPU."""
         import torch
 
         with torch.inference_mode():
-            pixels = torch.stack([self.preprocess(image) for image in images]).to(device())
-            return self.model.encode_image(pixels, normalize=True).float().cpu()
+            pixels = self.preprocessing.pixels([self.preprocessing.picture(image) for image in images])
+            return _unit(self.pooled(pixels.to(device())) @ self.projection)
 
     def texts(self, texts: list[str]):
         """N x embedding, float32, of length 1; on the CPU."""
         import torch
 
         with torch.inference_mode():
-            return self.model.encode_text(self.tokenizer(texts).to(device()), normalize=True).float().cpu()
+            return _unit(self.embeddings(texts))
 
 
-def load_clip(folder: Path | str) -> OpenClip:
-    """Load model, preprocessing and tokenizer. open_clip raises where the folder lacks its configuration or weights."""
+class _OpenClip(ClipModel):
+    def __init__(self, model, tokenizer, preprocessing: Preprocessing):
+        # Without its projection the visual tower returns the pooled point; projecting ourselves gives both in one pass.
+        projection, model.visual.proj = model.visual.proj, None
+        super().__init__(model, projection, preprocessing)
+        self.tokenizer = tokenizer
+
+    def pooled(self, pixels):
+        return self.model.encode_image(pixels)
+
+    def embeddings(self, texts: list[str]):
+        return self.model.encode_text(self.tokenizer(texts).to(device()))
+
+
+class _Transformers(ClipModel):
+    def __init__(self, model, tokenizer, preprocessing: Preprocessing):
+        super().__init__(model, model.visual_projection.weight.T, preprocessing)
+        self.tokenizer = tokenizer
+
+    def pooled(self, pixels):
+        return self.model.vision_model(pixel_values=pixels).pooler_output
+
+    def embeddings(self, texts: list[str]):
+        longest = self.model.config.text_config.max_position_embeddings
+        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt").to(device())
+        return self.model.text_projection(self.model.text_model(**tokens).pooler_output)
+
+
+def clip_format(folder: Path) -> str:
+    """OPEN_CLIP or TRANSFORMERS, whichever a folder of weights holds; open_clip's where it holds both.
+
+    Raises UserError where it holds neither, or a transformers model that is no CLIP with both towers.
+    """
+    if (folder / CONFIG[OPEN_CLIP]).is_file():
+        return OPEN_CLIP
+    if not (folder / CONFIG[TRANSFORMERS]).is_file():
+        raise UserError(
+            f"{folder} holds no CLIP (neither open_clip_config.json nor config.json); give a folder in open_clip's or transformers' format"
+        )
+    kind = read_config(folder / CONFIG[TRANSFORMERS]).get("model_type")
+    if kind != "clip":
+        raise UserError(
+            f"{folder}: config.json is of a {kind!r} model; give a CLIP with both towers and their projections (model_type clip)"
+        )
+    return TRANSFORMERS
+
+
+def folder_preprocessing(folder: Path) -> Preprocessing:
+    """What a folder of weights itself says of preprocessing; reads configurations only."""
+    if clip_format(folder) == TRANSFORMERS:
+        return of_transformers(folder)
+    return of_open_clip(folder / CONFIG[OPEN_CLIP])
+
+
+def widths(folder: Path) -> dict[str, int]:
+    """{pooled, projected} of a folder of weights; reads configurations only. Raises UserError where they do not say."""
+    form = clip_format(folder)
+    stated = read_config(folder / CONFIG[form])
+    if form == OPEN_CLIP:
+        stated = stated.get("model_cfg", {})
+        vision, embedding = stated.get("vision_cfg"), stated.get("embed_dim")
+    else:
+        vision, embedding = stated.get("vision_config"), stated.get("projection_dim", 512)
+    if not isinstance(vision, dict) or not isinstance(embedding, int):
+        raise UserError(f"{folder / CONFIG[form]} says nothing of an image tower and its projection; give the configuration of a CLIP")
+    return {"pooled": vision.get("width" if form == OPEN_CLIP else "hidden_size", 768), "projected": embedding}
+
+
+def load_clip(folder: Path | str, random_weights: int | None = None) -> ClipModel:
+    """Load model, preprocessing and tokenizer; with `random_weights` a model of the same shape, drawn anew from that seed.
+
+    Raises UserError where the folder holds no CLIP, no whole weights, or a CLIP without the two feature points.
+    """
+    from safetensors import SafetensorError
+
+    folder = Path(folder)
+    load = _load_open_clip if clip_format(folder) == OPEN_CLIP else _load_transformers
+    preprocessing = folder_preprocessing(folder)
+    try:
+        return load(folder, preprocessing, random_weights)
+    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError, UnpicklingError) as error:
+        raise UserError(f"{folder}: {_short(error)}; put all files of the published model there, as they are") from error
+
+
+def _load_open_clip(folder: Path, preprocessing: Preprocessing, random_weights: int | None) -> ClipModel:
     import open_clip
+    import torch
+    from open_clip.transformer import VisionTransformer
 
-    name = f"local-dir:{Path(folder).resolve()}"
-    model, _, preprocess = open_clip.create_model_and_transforms(name)
-    size = model.visual.image_size
-    side = size[0] if isinstance(size, tuple | list) else size
-    return OpenClip(model.to(device()).eval().requires_grad_(False), preprocess, open_clip.get_tokenizer(name), int(side))
+    name = f"local-dir:{folder.resolve()}"
+    if random_weights is None:
+        model = open_clip.create_model(name, require_pretrained=True)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random_weights)
+            model = open_clip.create_model(name, load_weights=False, pretrained_text=False)
+    visual = model.visual
+    if not isinstance(visual, VisionTransformer) or visual.proj is None or visual.pool_type != "tok" or visual.attn_pool is not None:
+        raise UserError(f"{folder}: its image tower has no CLS token with a projection; give a CLIP whose image tower is a plain ViT")
+    if read_config(folder / CONFIG[OPEN_CLIP])["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
+        _require_tokenizer(folder)
+    return _OpenClip(model, open_clip.get_tokenizer(name), preprocessing)
+
+
+def _load_transformers(folder: Path, preprocessing: Preprocessing, random_weights: int | None) -> ClipModel:
+    import torch
+    from transformers import AutoTokenizer, CLIPConfig, CLIPModel
+
+    if random_weights is None:
+        model, report = CLIPModel.from_pretrained(folder, local_files_only=True, weights_only=True, output_loading_info=True)
+        if missing := sorted(report["missing_keys"]):  # transformers would draw them at random
+            raise UserError(f"{folder}: its weights lack {missing[0]}; give a CLIP with both towers and their projections")
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random_weights)
+            model = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
+    _require_tokenizer(folder)
+    return _Transformers(model, AutoTokenizer.from_pretrained(folder, local_files_only=True), preprocessing)
+
+
+def _require_tokenizer(folder: Path) -> None:
+    """Where there is none, transformers makes one that knows no word."""
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise UserError(f"{folder} has no tokenizer.json or vocab.json; put all files of the published model there, as they are")
+
+
+def _unit(points):
+    return (points / points.norm(dim=1, keepdim=True)).float().cpu()
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}".rstrip(".: ")

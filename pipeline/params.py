@@ -15,16 +15,17 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline import benchmarks, generators, models
+from pipeline.alterations import Views
 from pipeline.errors import UserError
 from pipeline.fit import Fit
 from pipeline.photographs import sources
 from pipeline.registry import kind_module, kinds
-from pipeline.schema import Strict
+from pipeline.schema import ReleaseDate, Strict
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 KEY = re.compile(r"^[a-z0-9][a-z0-9-]*$")
 RESERVED = ("photographs", "originals", "clip", "captioner", "all", "combined", "default")
-RESERVED_PREFIX = "without-"
+RESERVED_PREFIXES = ("without-", "before-")
 FAMILIES = ("gan", "diffusion", "flow", "autoregressive", "reconstruction", "patch")
 CAPTIONER = Path("data/models/captioner")
 READ_CAPTIONS = ("text-to-image", "image-to-image")
@@ -38,8 +39,9 @@ def _key(value: str) -> str:
 
 
 def _generator_key(value: str) -> str:
-    if value in RESERVED or value.startswith(RESERVED_PREFIX):
-        raise ValueError(f"the names {', '.join(RESERVED)} and those starting with {RESERVED_PREFIX!r} are taken; choose another")
+    if value in RESERVED or value.startswith(RESERVED_PREFIXES):
+        prefixes = " or ".join(map(repr, RESERVED_PREFIXES))
+        raise ValueError(f"the names {', '.join(RESERVED)} and those starting with {prefixes} are taken; choose another")
     return _key(value)
 
 
@@ -109,8 +111,14 @@ class Generator(Strict):
     mode: Literal[MODES]
     licence: str
     batch_size: int = Field(ge=1, le=4096)
+    released: ReleaseDate = Field(default=None, description="YYYY-MM-DD, where the model does not say it")
     model: Annotated[ModelBlock, BeforeValidator(lambda value: _block(value, models))]
     settings: Any = Field(default=None, description="that kind's settings, checked by the kind itself")
+
+    @property
+    def released_on(self) -> str | None:
+        """The date its model came out, where the entry carries one: what detectors of the past have not seen."""
+        return self.released or getattr(self.model.settings, "released", None)
 
     @model_validator(mode="before")
     @classmethod
@@ -132,7 +140,7 @@ class Generator(Strict):
 class Clip(Strict):
     model: Annotated[ModelBlock, BeforeValidator(lambda value: _block(value, models))]
     batch_size: int = Field(ge=1, le=4096)
-    recognised: float = Field(ge=0, le=1, description="least accuracy on held-out edits of a concept used in explanations")
+    recognised: float | None = Field(ge=0, le=1, description="least accuracy on held-out edits of a concept in use; null: all")
     dtype: Dtype = "float32"
 
 
@@ -162,28 +170,37 @@ class Dataset(Strict):
     rows_per_shard: int = Field(ge=1, le=1_000_000)
 
 
-class Linear(Strict):
-    C: float = Field(gt=0)
+class Head(Strict):
+    """Arguments of a detector; what is left out keeps the estimator's default, or what the preset says."""
+
+    preset: Literal["paper"] | None = Field(default=None, description="the paper's hyper-parameters in place of the defaults")
 
 
-class Orthogonal(Strict):
-    projections: int = Field(ge=1, le=4096)
-    decorrelation: float = Field(ge=0)
-    C: float = Field(gt=0)
-    max_iter: int = Field(ge=1, le=10_000)
+class Linear(Head):
+    C: float = Field(default=0.1, gt=0, description="inverse strength of the L2 penalty")
 
 
-class Concept(Strict):
-    sparsity: float = Field(ge=0)
-    prior: float = Field(gt=0, lt=1)
-    steps: int = Field(ge=1, le=100_000)
-    learning_rate: float = Field(gt=0)
+class Orthogonal(Head):
+    projections: int = Field(default=8, ge=1, le=4096)
+    decorrelation: float = Field(default=0.33, ge=0, description="weight of the orthogonality term")
+    C: float = Field(default=0.1, gt=0)
+    max_iter: int = Field(default=100, ge=1, le=10_000)
+
+
+class Concept(Head):
+    kl: float | None = Field(default=None, ge=0, description="weight of the term that closes gates")
+    prior: float = Field(default=0.01, gt=0, lt=1, description="gate probability it pulls towards")
+    gate_penalty: float = Field(default=0.1, ge=0, description="what it costs gates to differ between images")
+    closed: float = Field(default=0.5, ge=0, lt=1, description="gates below it are closed in the verdict")
+    refit: float | None = Field(default=0.01, gt=0, description="C of the verdict refitted on the closed gates; null: not refitted")
+    max_steps: int = Field(default=200, ge=1, le=1_000_000)
 
 
 class Detectors(Strict):
     """What is trained on the features: the arguments of the three detectors."""
 
     folds: int | None = Field(ge=3, le=100, description="out-of-fold parts, by group; null: the dataset's own splits")
+    unsure: float = Field(gt=0, lt=0.5, description="share of errors that a firm verdict may make in each class, on validation")
     linear: Linear
     orthogonal: Orthogonal
     concept: Concept
@@ -192,6 +209,11 @@ class Detectors(Strict):
 class Evaluation(Strict):
     bootstrap: int = Field(ge=100, le=100_000, description="draws of the bootstrap over groups")
     headline: Literal["linear", "orthogonal", "concept"]
+    projections: list[Annotated[int, Field(ge=1, le=4096)]] = Field(
+        description="numbers of projections to try the orthogonal detector with"
+    )
+    new_pairs: list[Annotated[int, Field(ge=0)]] = Field(description="numbers of a new generator's pairs a detector is retrained with")
+    choices: int = Field(ge=1, le=100, description="how often those pairs are chosen anew")
 
 
 class Params(Strict):
@@ -202,6 +224,7 @@ class Params(Strict):
     photographs: Photographs
     fit: Fit
     clip: Clip
+    views: Views
     captioner: Captioner
     captions: Captions
     generators: dict[GeneratorKey, Generator]

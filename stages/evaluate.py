@@ -1,6 +1,7 @@
 """evaluate: the generalization table of every detector, and the table across datasets, as tracked metrics."""
 
 import logging
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from detector.crossfit import COMBINED, home_sets
-from detector.crosstable import DatasetCells, metric_keys
-from detector.generalization import Scores, Summary, Table, summarise
+from detector.evaluation.crosstable import DatasetCells, metric_keys
+from detector.evaluation.generalization import NONE, Scores, Summary, Table, summarise, with_interval
+from detector.evaluation.training_sets import COMBINED, home_sets
 from detector.saved import KINDS
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_metrics
@@ -31,17 +32,22 @@ def main(params: Params) -> None:
         "originals_seen_by_clip": len(set(groups) & set(seen)),
         "photographs": len(set(home["image_id"].to_pylist())),
     }
-    sets = list(home_sets(list(params.generators)))
+    released = {name: entry.released_on for name, entry in params.generators.items()}
+    sets = list(home_sets(released))
     cells = Table(groups, seen, params.evaluation.bootstrap, params.seed, PHOTOGRAPHS) if sets else None
     families = {name: entry.family for name, entry in params.generators.items()}
     cross = CrossTable(params)
     headline: dict = dict(counts)
     across: dict = {}
+    summaries: dict[str, Summary] = {}
     for kind in track(KINDS, "evaluating", unit="detector"):
-        summary = summarise(cells, lambda name, kind=kind: _scores(kind, name, params.dataset.name), sets, families)
+        summary = summarise(cells, lambda name, kind=kind: _scores(kind, name, params.dataset.name), sets, families, released)
         write_metrics(f"metrics/generalization/{kind}.json", fuller(summary) | counts)
         headline[kind] = summary.headline()
         across[kind] = cross.of(kind)
+        summaries[kind] = summary
+    if sets:
+        headline["differences"] = {f"{a}-minus-{b}": summaries[a].minus(summaries[b]) for a, b in combinations(KINDS, 2)}
     write_metrics("metrics/benchmarks.json", across)
     if params.benchmarks:
         chosen = across[params.evaluation.headline]
@@ -82,12 +88,14 @@ class CrossTable:
     def of(self, kind: str) -> dict:
         """{training set: {test set: metrics}} of one kind of detector; a benchmark that is a test set only has no row."""
         found: dict = {}
+        draws: dict[tuple[str, str], np.ndarray | None] = {}
         for train in self.trained_on:
             name = "all" if train == self.params.dataset.name else train
             for test, cells in self.tests.items():
                 scores = _scores(kind, name, test, withheld=True)
                 if len(scores.score):
-                    cell = found.setdefault(train, {})[test] = cells.cell(scores, self.keys[test])
+                    cell, draws[train, test] = cells.cell(scores, self.keys[test])
+                    found.setdefault(train, {})[test] = cell
                     if cell["withheld"]:
                         logger.warning(
                             "%s, trained on %s: %d images of %s are of groups in its training set and were withheld",
@@ -96,6 +104,12 @@ class CrossTable:
                             cell["withheld"],
                             test,
                         )
+        for (train, test), mine in draws.items():
+            own = found.get(test, {}).get(test, {})
+            alike = mine is not None and train != test and "mAP" in own and own["images"] == found[train][test]["images"]
+            if alike:  # paired differences are of the same images
+                difference = found[train][test]["mAP"] - own["mAP"]
+                found[train][test]["minus_own"] = with_interval("mAP", [difference], [mine - draws[test, test]])
         return found
 
 
@@ -105,14 +119,14 @@ def _short(source: str, dataset: str) -> str:
 
 
 def _dataset(name: str) -> pc.Expression:
-    return (pc.field("dataset") == name) & (pc.field("control") == "none")
+    return (pc.field("dataset") == name) & (pc.field("control") == NONE)
 
 
 def _scores(kind: str, training_set: str, dataset: str, withheld: bool = False) -> Scores:
     """One training set's scores on one dataset; those withheld are NaN, and left out unless asked for."""
     chosen = (pc.field("detector") == kind) & (pc.field("training_set") == training_set) & (pc.field("dataset") == dataset)
     if withheld:
-        chosen &= pc.field("control") == "none"
+        chosen &= pc.field("control") == NONE
     rows = pq.read_table(SCORES, columns=list(Scores.__dataclass_fields__), filters=chosen)
     scores = Scores(**{name: _array(rows[name]) for name in Scores.__dataclass_fields__})
     return scores if withheld else scores.where(np.isfinite(scores.score))

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from detector.features import IMAGE, RECONSTRUCTION, benchmark_rows, feature_rows, write_features
+from detector.extraction import Shard, plan, write_features
+from detector.features import ALTERED, AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, benchmark_rows, feature_rows
 from pipeline.dataset import LABELS, PHOTOGRAPHS
 from pipeline.params import Params
 from pipeline.photographs.splits import SPLITS
@@ -20,26 +21,28 @@ REAL, SYNTHETIC = range(len(LABELS))
 def main(params: Params, name: str) -> None:
     require_ready(params, "features", "clip")
     processes = Processes()
-    total = write_features(
-        Path("data/features") / f"{name}.parquet",
-        partial(_benchmark if name in params.benchmarks else _source, name),
+    totals = write_features(
+        Path("data/features") / name,
+        partial(_benchmark if name in params.benchmarks else _source, name, params.detectors.folds),
         Path("data/models/clip"),
         params.clip.batch_size,
         params.clip.dtype,
+        plan(params.views, params.seed),
         WorkStore(params.work, "features"),
         processes,
         f"{name}: features",
     )
     if processes.main:
-        print(f"{name}: features of {total} images")
+        print(f"{name}: features of {totals[IMAGES]} images and {sum(totals.values()) - totals[IMAGES]} views of them")
 
 
-def _source(name: str) -> Iterator[list[dict]]:
+def _source(name: str, folds: int | None) -> Iterator[Shard]:
     label = REAL if name == PHOTOGRAPHS else SYNTHETIC
     columns = ["image_id", "group", "split", "image"]
     for split in SPLITS:
+        what = (IMAGES, *_trained_on(split, folds), *_asked_about(split, folds), RANDOM)
         for path in shard_paths(Path("data/dataset") / name, split):
-            yield list(feature_rows(read_shard(path, columns), IMAGE, label, name))
+            yield list(feature_rows(read_shard(path, columns), IMAGE, label, name)), what
     if name == PHOTOGRAPHS:
         return
     for path in shard_paths(Path("data/generated") / name, "counterparts"):
@@ -47,14 +50,23 @@ def _source(name: str) -> Iterator[list[dict]]:
         decoded = ({**row, "image": row["reconstruction"]} for row in rows if row["reconstruction"])
         # A reconstruction of a photograph is no photograph: what a detector says of it is a control, its label real.
         if batch := list(feature_rows(decoded, RECONSTRUCTION, REAL, name)):
-            yield batch
+            yield batch, (IMAGES,)
 
 
-def _benchmark(name: str) -> Iterator[list[dict]]:
+def _benchmark(name: str, folds: int | None) -> Iterator[Shard]:
     columns = ["image_id", "group", "split", "label", "source", "image"]
     for split in SPLITS:
         for path in shard_paths(Path("data/benchmarks") / name, split):
-            yield list(benchmark_rows(read_shard(path, columns), name))
+            yield list(benchmark_rows(read_shard(path, columns), name)), (IMAGES, *_trained_on(split, folds))
+
+
+def _trained_on(split: str, folds: int | None) -> tuple[str, ...]:
+    """Out-of-fold every image is trained on and every image is asked about."""
+    return (AUGMENTED,) if folds is not None or split == "train" else ()
+
+
+def _asked_about(split: str, folds: int | None) -> tuple[str, ...]:
+    return (ALTERED,) if folds is not None or split == "test" else ()
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
-from detector.crossfit import COMBINED, home_sets
+from detector.evaluation.training_sets import COMBINED, home_sets
 from detector.features import IMAGE
 from detector.figures import collage, heat_map, precision_recall
+from detector.page import gather, write_page
 from detector.saved import KINDS
 from detector.tables import control_table, cross_table, generalization_table, headline_table, published_table
 from pipeline.dataset import PHOTOGRAPHS
@@ -34,7 +35,7 @@ def main(params: Params) -> None:
     across = read_json("metrics/benchmarks.json")
     basis = f"{headline['originals']} originals"
     if params.generators:
-        sets = list(home_sets(list(params.generators)))
+        sets = list(_home_sets(params))
         aps = {name: {g: metrics[kind][name]["generators"][g]["AP"] for g in params.generators} for name in sets}
         heat_map(PLOTS / "generalization.png", aps, f"{kind} detector: AP by training set and generator ({basis})")
         trained, curves = "trained on all generators", _curves(kind, "all", {name: _pair(params, name) for name in params.generators})
@@ -53,11 +54,14 @@ def main(params: Params) -> None:
         for r, p in zip(recall, precision, strict=True)
     ]
     write_json(PLOTS / "precision_recall.json", points)
-    _collage(params, f"{headline['originals']} originals")
+    pictures, groups = _pictures(params)
+    _collage(pictures, bool(params.generators), f"{headline['originals']} originals")
+    write_page(Path("report.html"), gather(params, pictures, groups))
     write_bytes("metrics/tables.md", "\n".join(_tables(params, headline, metrics, across)).encode())
     shown = "photographs above their counterparts" if params.generators else "photographs"
     print(
         "\nWhere to look:\n"
+        "  report.html                what was found, by which cues, and where it fails: open it in a browser\n"
         "  metrics/tables.md          the numbers, with intervals (dvc metrics show; dvc metrics diff)\n"
         f"  plots/pairs.png            {shown}\n"
         "  plots/generalization.png   which detector finds what\n"
@@ -72,13 +76,17 @@ def _tables(params: Params, headline: dict, metrics: dict, across: dict) -> list
     for name, values in metrics.items():
         if params.generators:
             counts = {key: value for key, value in values.items() if not isinstance(value, dict)}
-            ordered = {set_: _in_order(values[set_], params) for set_ in home_sets(list(params.generators))} | counts
+            ordered = {set_: _in_order(values[set_], params) for set_ in _home_sets(params)} | counts
             text += [headline_table(name, headline), generalization_table(name, ordered), control_table(name, ordered)]
         if params.benchmarks:
             text.append(cross_table(name, across[name], datasets))
             if published := published_table(name, datasets):
                 text.append(published)
     return text
+
+
+def _home_sets(params: Params) -> dict[str, list[str]]:
+    return home_sets({name: entry.released_on for name, entry in params.generators.items()})
 
 
 def _means(row: dict, datasets: list[str]) -> dict[str, float]:
@@ -112,7 +120,8 @@ def _curves(kind: str, training_set: str, tests: dict[str, pc.Expression]) -> di
     return curves
 
 
-def _collage(params: Params, basis: str) -> None:
+def _pictures(params: Params) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+    """({source: {image_id: picture}}, {image_id: original}) of the photographs to show: one an original, the complete ones first."""
     names = [PHOTOGRAPHS, *params.generators]
     groups: dict[str, str] = {}
     shown: Counter = Counter()  # image_id: sources that have it
@@ -125,12 +134,16 @@ def _collage(params: Params, basis: str) -> None:
         first_of_group.setdefault(groups[image_id], image_id)
     chosen = sorted(first_of_group.values())[:SHOWN]
     pictures = {name: {i: _thumbnail(data) for i, data in _images(name, chosen).items()} for name in names}
+    return pictures, {i: groups[i] for i in chosen}
+
+
+def _collage(pictures: dict[str, dict[str, np.ndarray]], counterparts: bool, basis: str) -> None:
     whole = pictures[PHOTOGRAPHS]
-    columns = [[pictures[name].get(i, np.full_like(whole[i], 255)) for name in names] for i in chosen]  # white: there is none
+    columns = [[found.get(i, np.full_like(whole[i], 255)) for found in pictures.values()] for i in whole]  # white: there is none
     columns = [column for column in columns if column[0].shape == columns[0][0].shape]
     scale = 2 if max(columns[0][0].shape) <= THUMBNAIL // 2 else 1
-    title = "Photographs and their counterparts" if params.generators else "Photographs"
-    collage(PLOTS / "pairs.png", columns, names, f"{title} ({basis})", scale)
+    title = "Photographs and their counterparts" if counterparts else "Photographs"
+    collage(PLOTS / "pairs.png", columns, list(pictures), f"{title} ({basis})", scale)
 
 
 def _rows(name: str, columns: list[str]):

@@ -5,72 +5,101 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from detector.concepts import concept_bank
-from detector.crossfit import (
-    COMBINED,
-    REAL,
-    SYNTHETIC,
-    CrossFit,
-    estimator,
-    fit_part,
-    parts,
-    split_part,
-    trainable,
-    training_sets,
-    usable_rows,
-    with_autoencoder,
-)
-from detector.features import RECONSTRUCTION, FeatureTable, read_features
-from detector.saved import KINDS, Detector, save_detector
+from detector.calibration import REAL, SYNTHETIC
+from detector.concepts import Bank, concept_bank
+from detector.domain import fit_domain
+from detector.evaluation.crossfit import CrossFit, RowScores, cross_fit, estimator, fit_part, split_part, usable_rows, with_autoencoder
+from detector.evaluation.generalization import MATCHED, NONE, RANDOM_CLIP, SHUFFLED
+from detector.evaluation.training_sets import COMBINED, trainable, training_sets
+from detector.features import AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, FeatureTable, read_features
+from detector.saved import KINDS, POINT, Detector, save_detector
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.records import write_table
-from pipeline.weights import identity
 from stages.run import run
 
-CLIP = Path("data/models/clip")
+CLIP, FEATURES = Path("data/models/clip"), Path("data/features")
 
 
 def main(params: Params) -> None:
     import torch
 
     torch.set_num_threads(1)
-    table = read_features(Path("data/features"), (PHOTOGRAPHS, *params.generators, *params.benchmarks))
-    many = parts(table, params.detectors.folds, params.seed)
-    names, concepts = concept_bank(CLIP, params.clip.recognised)
-    _, revision = identity(CLIP)
-    decoded = with_autoencoder(table)
-    sets = training_sets(list(params.generators), trainable(table, params.detectors.folds, list(params.benchmarks)))
+    sources = (PHOTOGRAPHS, *params.generators)
+    table = read_features(FEATURES, (*sources, *params.benchmarks), (IMAGES, AUGMENTED))
+    released = {name: entry.released_on for name, entry in params.generators.items()}
+    sets = training_sets(released, trainable(table, params.detectors.folds, list(params.benchmarks)))
     if not sets:
         raise UserError("benchmarks: there is no generator, and no benchmark has a train split with both labels; add either")
-    kept_part = split_part(table, params.seed)
+    bank = concept_bank(CLIP, params.clip.recognised)
+    random = read_features(FEATURES, sources, (RANDOM,)) if params.generators else None
     bar = track(range(len(KINDS) * len(sets)), "training detectors", unit="training set")
-    tables = []
+    tables: list[pa.Table] = []
     with replacing_folder(Path("data/detectors")) as folder:
         for kind in KINDS:
-            settings = getattr(params.detectors, kind).model_dump()
-            fits = CrossFit(kind, settings, concepts, params.seed, table, many)
-            for name, sources in sets.items():
-                scored = (table, fits.asked, params.dataset.name)
-                tables.append(_score_table(kind, name, "none", *scored, *fits.scores(sources)))
-                own = [source for source in sources if source in decoded]
-                if own and name != COMBINED:  # a control of the dataset's own sets
-                    tables.append(_score_table(kind, name, "matched", *scored, *fits.scores(own, matched=True)))
+            fits = cross_fit(kind, params, bank, table)
+            for name, members in sets.items():
+                tables += _scored(fits, params.dataset.name, name, members)
+                _keep(fits, params, bank, members, folder / kind / name)
                 bar.update()
-                usable = usable_rows(table, sources)
-                if set(table.label[usable & kept_part.train]) != {REAL, SYNTHETIC}:
-                    continue  # a benchmark that is scored out-of-fold but has no train split of its own
-                model = estimator(kind, settings, concepts, params.seed)
-                threshold = fit_part(model, kind, table, usable, kept_part)
-                training = _training(table, usable & kept_part.train, params.dataset.name)
-                kept = Detector(kind, model, threshold, revision, training, names if kind == "concept" else [])
-                save_detector(kept, folder / kind / name)
+            if params.generators:
+                tables += _controls(fits, params, bank, random, sets["all"])
     bar.close()
     with replacing_folder(Path("data/scores")) as folder:
         write_table(folder / "scores.parquet", pa.concat_tables(tables), row_group=100_000)
+
+
+def _scored(fits: CrossFit, home: str, name: str, members: list[str]) -> list[pa.Table]:
+    """Out-of-fold scores of one training set, and of its matched control where some of its generators have an autoencoder."""
+    tables = [_score_table(fits, home, name, NONE, fits.scores(members))]
+    decoded = set(with_autoencoder(fits.table))
+    own = [source for source in members if source in decoded]
+    if own and name != COMBINED:  # a control of the dataset's own sets
+        tables.append(_score_table(fits, home, name, MATCHED, fits.scores(own, matched=True)))
+    return tables
+
+
+def _controls(fits: CrossFit, params: Params, bank: Bank, random: FeatureTable, members: list[str]) -> list[pa.Table]:
+    """Of the set `all`: labels dealt out at random, and, for detectors of pooled features, a CLIP that has learned nothing.
+
+    The concept detector needs texts, of which such a CLIP knows none.
+    """
+    home = params.dataset.name
+    deals = enumerate(SHUFFLED, 1)
+    tables = [_score_table(fits, home, "all", control, fits.scores(members, shuffled=number)) for number, control in deals]
+    if POINT[fits.kind] == "pooled":
+        untaught = cross_fit(fits.kind, params, bank, random)
+        tables.append(_score_table(untaught, home, "all", RANDOM_CLIP, untaught.scores(members)))
+    return tables
+
+
+def _keep(fits: CrossFit, params: Params, bank: Bank, members: list[str], folder: Path) -> None:
+    """The detector that people use: fitted on the dataset's own train split, calibrated on its validation split."""
+    table, kind = fits.table, fits.kind
+    part = split_part(table, params.seed)
+    usable = usable_rows(table, members)
+    train = usable & part.train
+    if set(table.label[train]) != {REAL, SYNTHETIC}:
+        return  # a benchmark that is scored out-of-fold but has no train split of its own
+    model = estimator(kind, fits.settings, bank.directions, params.seed)
+    calibration = fit_part(model, kind, table, usable, part, params.detectors.unsure)
+    x = getattr(table, POINT[kind])
+    save_detector(
+        Detector(
+            kind=kind,
+            classifier=model,
+            point=POINT[kind],
+            clip=table.clip,
+            calibration=calibration,
+            domain=fit_domain(x[train], x[usable & part.validation]),
+            training=_training(table, train & (table.view == ""), params.dataset.name),
+            concepts=bank.concepts if kind == "concept" else [],
+        ),
+        folder,
+    )
 
 
 def _training(table: FeatureTable, rows: np.ndarray, home: str) -> dict:
@@ -84,24 +113,24 @@ def _training(table: FeatureTable, rows: np.ndarray, home: str) -> dict:
     }
 
 
-def _score_table(
-    kind: str, name: str, control: str, table: FeatureTable, asked: np.ndarray, home: str, logit: np.ndarray, threshold: np.ndarray
-) -> pa.Table:
+def _score_table(fits: CrossFit, home: str, name: str, control: str, scores: RowScores) -> pa.Table:
     """The rows that were asked about (with `folds: null` those of the test splits); a score of NaN was withheld."""
-    chosen = asked
-    if control == "matched":  # photographs, benchmarks and generators without an autoencoder have no part in it
-        chosen = asked & np.isin(table.source, table.source[table.role == RECONSTRUCTION])
+    table, chosen = fits.table, fits.asked
+    if control == MATCHED:  # photographs, benchmarks and generators without an autoencoder have no part in it
+        chosen = chosen & np.isin(table.source, table.source[table.role == RECONSTRUCTION])
+    elif control != NONE:
+        chosen = chosen & (table.benchmark == "") & (table.role == IMAGE)
     count = int(chosen.sum())
     columns = {column: getattr(table, column)[chosen] for column in ("image_id", "group", "source", "role", "label")}
     return pa.table(
         {
-            "detector": [kind] * count,
+            "detector": [fits.kind] * count,
             "training_set": [name] * count,
             "control": [control] * count,
             "dataset": np.where(table.benchmark == "", home, table.benchmark)[chosen],
             **columns,
-            "score": logit[chosen],
-            "threshold": threshold[chosen],
+            "score": scores.logit[chosen],
+            **{column: getattr(scores, column)[chosen] for column in ("threshold", "low", "high", "probability")},
         }
     )
 

@@ -59,7 +59,7 @@ def shrunken(models: Path) -> dict:
     params["photographs"]["limit"] = LIMIT
     params["fit"] |= {"shorter_side": 64}
     params["clip"] |= {"batch_size": 8, "recognised": 0.0}
-    params["clip"]["model"] = {"kind": "pretrained_clip", "folder": str(models / "clip"), "licence": "MIT"}
+    params["clip"]["model"] = {"kind": "pretrained_clip", "folder": str(models / "clip"), "licence": "MIT", "crops": 14}
     params["captioner"]["model"] = {"kind": "pretrained", "folder": str(models / "captioner"), "licence": "MIT"}
     params["captions"] |= {"batch_size": 3, "max_new_tokens": 16}
     for name, tiny in TINY.items():
@@ -69,8 +69,10 @@ def shrunken(models: Path) -> dict:
         entry["settings"]["num_inference_steps"] = 2
     params["generators"]["imagen3"]["model"] = {"kind": "images", "folder": "imagen3"}
     params["benchmarks"] = {"elsewhere": {"kind": "dataset", "source": "elsewhere.yaml", "licence": "CC0-1.0"}}
-    params["detectors"]["concept"]["steps"] = 20
-    params["evaluation"]["bootstrap"] = 100
+    params["detectors"]["orthogonal"]["max_iter"] = 10
+    params["detectors"]["concept"]["max_steps"] = 5
+    params["views"] = {"augmented": 1, "altered": {"jpeg": [50]}}
+    params["evaluation"] |= {"bootstrap": 100, "projections": [2], "new_pairs": [0, 2], "choices": 1}
     return params
 
 

@@ -6,6 +6,7 @@ change one, remove one, be killed and go on, be misconfigured.
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -26,7 +27,7 @@ from pipeline.records import read_rows
 from tests.project import ROOT, Project, stages
 
 OWN = "my photographs"
-AGGREGATORS = {"check", "dataset", "audit-all", "train", "evaluate", "report"}
+AGGREGATORS = {"check", "dataset", "audit-all", "train", "robustness", "adapt", "explain", "evaluate", "report"}
 
 
 def shrunken() -> dict:
@@ -47,8 +48,10 @@ def shrunken() -> dict:
     params["benchmarks"]["autoregressive-crops"]["settings"]["crops"] = 3
     params["benchmarks"]["autoregressive-crops"]["source"] = str(ROOT / "pipeline/photographs/packaged.csv")
     params["detectors"]["folds"] = 3
-    params["detectors"]["concept"]["steps"] = 20
-    params["evaluation"]["bootstrap"] = 100
+    params["detectors"]["orthogonal"]["max_iter"] = 10
+    params["detectors"]["concept"]["max_steps"] = 10
+    params["views"] = {"augmented": 1, "altered": {"jpeg": [50], "blur": [0.5, 2]}}
+    params["evaluation"] |= {"bootstrap": 100, "projections": [2, 4], "new_pairs": [0, 5, 300], "choices": 2}
     return params
 
 
@@ -127,6 +130,38 @@ def test_metrics_are_named_finite_numbers_with_intervals(project):
             assert min(image.size) > 150
 
 
+def test_robustness_is_measured_at_every_strength_and_keeping_up_as_far_as_there_are_pairs(project):
+    robustness = read_json(project.folder / "metrics/robustness.json")
+    assert set(robustness) == {"originals", "photographs", "unaltered", "jpeg", "blur"} and set(robustness["blur"]) == {"0-5", "2"}
+    assert robustness["blur"]["0-5"]["strength"] == 0.5 and robustness["originals"] == 6
+    table = read_json(project.folder / "metrics/generalization/linear.json")["all"]
+    assert robustness["unaltered"]["mAP"] == table["mAP"], "the same detector on the same images"
+    adaptation = read_json(project.folder / "metrics/adaptation.json")
+    assert set(adaptation["generators"]) == set(project.params["generators"]) and set(adaptation["mean"]) == {"0", "5"}
+    without = read_json(project.folder / "metrics/generalization/linear.json")["without-patch-match"]["generators"]["patch-match"]
+    assert adaptation["generators"]["patch-match"]["0"]["AP"] == without["AP"], "no pair of it is all but it"
+
+
+def test_controls_and_explanations_are_measured(project):
+    cell = read_json(project.folder / "metrics/generalization/linear.json")["all"]["generators"]["patch-match"]
+    assert {"random_clip_AP", "shuffled_AP", "shuffled_AP_low"} <= set(cell)
+    explained = read_json(project.folder / "metrics/explanation.json")
+    accuracy = {item["name"]: item["accuracy"] for item in read_json(project.folder / "data/models/clip/concepts.json")}
+    assert explained["concepts"], "some attribute is recognised"
+    for name, concept in explained["concepts"].items():
+        assert concept["accuracy"] == accuracy[name] >= project.params["clip"]["recognised"]
+    assert set(explained["projections"]) == {"2", "4"}
+    assert list(explained["grounding"]) == ["linear", "orthogonal"]
+    assert 0 <= explained["gates"]["open"] <= 1 and "soft_mAP" in explained["gates"]
+
+
+def test_the_page_shows_every_pair_and_needs_no_network(project):
+    page = (project.folder / "report.html").read_text()
+    assert page.count("<img") >= 6 * 3 and "http://" not in page.replace("http://www.w3.org", "")
+    for section in ("In short", "After compression", "The cost of keeping up", "Which cues decide"):
+        assert section in page
+
+
 def test_every_model_says_which_originals_it_saw(project):
     train = {row["group"] for row in read_rows(project.folder / "data/photographs", "photographs") if row["split"] == "train"}
     for name in ("clip", "captioner", "latent-unet"):
@@ -141,10 +176,12 @@ def test_a_second_run_runs_nothing(project):
 def test_a_changed_setting_shows_in_the_metrics_and_a_reverted_one_leaves_no_trace(project):
     project.params["detectors"]["linear"]["C"] = 0.001
     project.write()
-    assert project.repro() == {"check", "train", "evaluate", "report"}
+    assert project.repro() == {"check", "train", "robustness", "adapt", "explain", "evaluate", "report"}
     changed = json.loads(project.dvc("metrics", "diff", "--json"))
     assert any(key.startswith("linear.") for key in changed["metrics/headline.json"])
     assert not any(key.startswith(("concept.", "orthogonal.")) for key in changed["metrics/headline.json"])
+    assert any(key.startswith("jpeg.50.") for key in changed["metrics/robustness.json"])
+    assert "metrics/adaptation.json" in changed
     project.params["detectors"]["linear"]["C"] = 0.1
     project.write()
     project.repro()
@@ -183,7 +220,7 @@ def test_removing_a_generator_takes_it_out_of_the_numbers(project):
     [
         ("caption", "caption", "data/captions"),
         ("generate@latent-unet", "generate", "data/generated/latent-unet"),
-        ("features@latent-unet", "features", "data/features/latent-unet.parquet"),
+        ("features@latent-unet", "features", "data/features/latent-unet"),
     ],
 )
 def test_a_killed_stage_goes_on_and_ends_as_if_never_disturbed(project, stage, kind, outs):
@@ -242,11 +279,27 @@ def test_a_folder_that_is_not_there_is_named_with_its_key(project):
     project.repro()
 
 
+def detect(project: Project, *arguments: str) -> str:
+    command = [sys.executable, "-m", "detector.cli", "detect", *arguments]
+    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
+
+
 def test_the_trained_detector_answers_about_ones_own_images(project):
-    command = [sys.executable, "-m", "detector.cli", "detect", OWN]
-    out = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
-    verdicts = dict(line.split("\t")[:2] for line in out.splitlines() if "\t" in line)
+    lines = [line.split("\t") for line in detect(project, OWN).splitlines()]
+    verdicts = {line[0]: line[1] for line in lines}
     assert len(verdicts) == 7
     assert verdicts[f"{OWN}/broken.jpg"] == "unreadable"
-    assert set(verdicts.values()) <= {"real", "synthetic", "unreadable"}
-    assert "originals" in out.splitlines()[0]
+    assert set(verdicts.values()) <= {"real", "synthetic", "unsure", "unreadable"}
+    assert all("a demonstration, trained on" in line[3] for line in lines if line[1] != "unreadable")
+
+
+def test_verdicts_come_as_json_or_csv_and_with_the_concepts_that_decided(project):
+    found = [json.loads(line) for line in detect(project, OWN, "--json", "--explain").splitlines()]
+    named = {item["name"] for item in read_json(project.folder / "data/models/clip/concepts.json")}
+    assert len(found) == 7
+    for finding in found:
+        if finding["verdict"] != "unreadable":
+            assert 0 <= finding["probability"] <= 1 and finding["concept_verdict"] and set(finding.get("concepts", {})) <= named
+    rows = list(csv.DictReader(io.StringIO(detect(project, OWN, "--csv"))))
+    assert [row["verdict"] for row in rows] == [finding["verdict"] for finding in found]
+    assert [row["path"] for row in rows] == [finding["path"] for finding in found]

@@ -26,9 +26,10 @@ def project(tmp_path_factory) -> Project:
     params["root"] = os.path.relpath(ROOT, top / "project" / PROFILE)
     params["fit"] |= {"shorter_side": 64}
     params["clip"] |= {"recognised": 0.0}
-    params["clip"]["model"] = {"kind": "pretrained_clip", "folder": str(save_open_clip(top / "clip")), "licence": "MIT", "crops": 40}
+    params["clip"]["model"] = {"kind": "pretrained_clip", "folder": str(save_open_clip(top / "clip")), "licence": "MIT", "crops": 14}
     params["benchmarks"] = {name: params["benchmarks"][name] for name in SOURCES}
-    params["detectors"]["concept"]["steps"] = 20
+    params["detectors"]["orthogonal"]["max_iter"] = 10
+    params["detectors"]["concept"]["max_steps"] = 5
     params["evaluation"]["bootstrap"] = 100
     project = Project(top / "project", params, PROFILE)
     for name in SOURCES:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import re
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pipeline.schema import Strict
+from pipeline.schema import ReleaseDate, Strict
 from pipeline.training.job import Job
 from pipeline.weights import record_weights
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-def _date_as_text(value: object) -> object:
-    return value.isoformat() if type(value) is datetime.date else value  # YAML reads an unquoted date as one
 
 
 class Settings(Strict):
@@ -27,7 +21,7 @@ class Settings(Strict):
     variant: str | None = Field(default=None, min_length=1, description="which of a repository's weights, such as fp16")
     licence: str = Field(min_length=1)
     gated: bool = Field(default=False, description="whether the hub asks for an accepted licence")
-    released: Annotated[str | None, BeforeValidator(_date_as_text)] = Field(default=None, description="YYYY-MM-DD")
+    released: ReleaseDate = Field(default=None, description="YYYY-MM-DD")
     gpu_gb: float | None = Field(default=None, gt=0, description="GPU memory it needs, in 10^9 bytes, as estimated")
     disk_gb: float | None = Field(default=None, gt=0, description="size of what is downloaded, in 10^9 bytes, as estimated")
     why: str | None = Field(default=None, description="the reasoning behind the estimates")
@@ -44,17 +38,6 @@ class Settings(Strict):
     def _revision(cls, value: str | None) -> str | None:
         if value is not None and not COMMIT.fullmatch(value):
             raise ValueError(f"{value!r} is no commit (branches and tags move); write all 40 digits of one, in lower case")
-        return value
-
-    @field_validator("released")
-    @classmethod
-    def _released(cls, value: str | None) -> str | None:
-        try:
-            known = value is None or datetime.date.fromisoformat(value).isoformat() == value
-        except ValueError:
-            known = False
-        if not known:
-            raise ValueError(f"{value!r} is no date; write YYYY-MM-DD")
         return value
 
     @model_validator(mode="after")

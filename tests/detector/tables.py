@@ -24,3 +24,9 @@ def paired(groups: list[str], splits: dict[str, str], real: str, made: list[str]
         for number in range(each)
         for source in (real, *made)
     ]
+
+
+def concatenated(*tables: FeatureTable) -> FeatureTable:
+    """The rows of all tables, of one CLIP."""
+    columns = [name for name in FeatureTable.__dataclass_fields__ if name != "clip"]
+    return FeatureTable(**{name: np.concatenate([getattr(table, name) for table in tables]) for name in columns}, clip=tables[0].clip)

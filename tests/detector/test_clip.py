@@ -1,53 +1,253 @@
-"""One CLIP in two formats gives one set of features; the folder states its own preprocessing."""
+"""One CLIP in two formats gives one set of features; both say what they are; what is no CLIP is refused."""
+
+import json
+import shutil
 
 import numpy as np
 import pytest
 
+from pipeline.errors import UserError
+from pipeline.files import read_json
 from tests.conftest import textured
 
 TEXTS = ["a photo of a cat, warm tones", "a photo, dark", "Grüße: never seen words"]
+IMAGES = [textured(seed, 96, 64) for seed in range(5)] + [textured(9, 64, 64)]
+OPEN_CLIP = ("open_clip_config.json", "open_clip_model.safetensors")
+TRANSFORMERS = ("config.json", "model.safetensors", "processor_config.json")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def save(folder, activation: str):
+    """A CLIP with random weights in both formats, with all that is not a multiple of anything else."""
     import torch
+    from transformers import CLIPConfig, CLIPModel
 
-    from pipeline.models.clip import _build
     from pipeline.training.attributes import corpus
     from pipeline.training.clip_formats import save_both_formats
     from pipeline.training.tokenizers import clip_tokenizer
 
     torch.manual_seed(0)
     tokenizer = clip_tokenizer(corpus(["a cat"]), 48)
-    model = _build(tokenizer, 64)
+    tower = {"num_hidden_layers": 2, "hidden_act": activation, "num_attention_heads": 3}
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    text = {**tower, "hidden_size": 48, "intermediate_size": 96, "vocab_size": len(tokenizer), "max_position_embeddings": 48, **ends}
+    vision = {**tower, "hidden_size": 96, "intermediate_size": 192, "image_size": 64, "patch_size": 16}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=40))
     with torch.no_grad():
         for parameter in model.parameters():  # a fresh initialisation is so small that differences would hide
             parameter.mul_(3) if parameter.ndim > 1 else parameter.add_(0.05 * torch.randn_like(parameter))
-    folder = tmp_path_factory.mktemp("clip")
     save_both_formats(model.eval(), tokenizer, folder, mean=0.4, deviation=0.28)
     return folder
 
 
-def test_open_clip_equals_transformers_at_both_feature_points(folder):
+def without(source, folder, names):
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(*names))
+    return folder
+
+
+@pytest.fixture(scope="module", params=["gelu", "quick_gelu"])
+def folder(request, tmp_path_factory):
+    return save(tmp_path_factory.mktemp("clip"), request.param)
+
+
+@pytest.fixture(scope="module")
+def clips(folder, tmp_path_factory):
+    """(the CLIP through open_clip, the same through transformers)."""
+    from detector.clip import Clip
+
+    apart = tmp_path_factory.mktemp("apart")
+    pair = without(folder, apart / "open_clip", TRANSFORMERS), without(folder, apart / "transformers", OPEN_CLIP)
+    return tuple(Clip(one) for one in pair)
+
+
+def close(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    return np.abs(ours - theirs).max() < 1e-5 * max(1, np.abs(theirs).max())
+
+
+def test_both_libraries_give_the_same_features_at_both_points(clips):
+    one, other = clips
+    pooled, projected = one.image_features(IMAGES)
+    assert pooled.shape == (6, 96) and projected.shape == (6, 40) and pooled.dtype == projected.dtype == np.float32
+    assert all(close(*points) for points in zip(other.image_features(IMAGES), (pooled, projected), strict=True))
+    assert np.abs(pooled[0] - pooled[1]).max() > 1e-2, "different images, different features"
+    assert np.abs(one.text_features(TEXTS) - other.text_features(TEXTS)).max() < 1e-4
+    for clip in clips:
+        assert clip.projection.shape == (40, 96) and close(pooled @ clip.projection.T, projected)
+
+
+def test_the_features_are_those_that_transformers_documents(folder, clips):
     import torch
     from transformers import CLIPModel, CLIPProcessor
 
+    model, processor = CLIPModel.from_pretrained(folder).eval(), CLIPProcessor.from_pretrained(folder)
+    square = IMAGES[-1:]  # without resampling both preprocessings are the same
+    with torch.inference_mode():
+        vision = model.vision_model(pixel_values=processor.image_processor(images=square, return_tensors="pt").pixel_values)
+        theirs = vision.pooler_output.numpy(), model.visual_projection(vision.pooler_output).numpy()
+        tokens = processor.tokenizer(TEXTS, padding=True, return_tensors="pt")
+        texts = model.text_projection(model.text_model(**tokens).pooler_output).numpy()
+    for clip in clips:
+        assert all(close(*points) for points in zip(clip.image_features(square), theirs, strict=True))
+        assert np.abs(clip.text_features(TEXTS) - texts).max() < 1e-4
+
+
+def test_the_activation_matters_and_is_that_of_the_configuration(folder, clips, tmp_path):
     from detector.clip import Clip
 
-    images = [textured(seed, 96, 64) for seed in range(5)] + [textured(9, 64, 64)]
-    clip = Clip(folder)
-    pooled, projected = clip.image_features(images)
-    model, processor = CLIPModel.from_pretrained(folder).eval(), CLIPProcessor.from_pretrained(folder)
-    with torch.inference_mode():
-        pixels = torch.stack([clip.preprocess(image) for image in images])
-        theirs = model.vision_model(pixel_values=pixels).pooler_output
-        assert np.abs(theirs.numpy() - pooled).max() < 1e-5 * max(1, np.abs(pooled).max())
-        theirs = model.visual_projection(theirs)
-        assert np.abs(theirs.numpy() - projected).max() < 1e-5 * max(1, np.abs(projected).max())
-        tokens = processor.tokenizer(TEXTS, padding=True, return_tensors="pt")
-        texts = model.text_projection(model.text_model(**tokens).pooler_output)
-    assert np.abs(texts.numpy() - clip.text_features(TEXTS)).max() < 1e-4
-    square = processor.image_processor(images=images[-1], return_tensors="pt").pixel_values
-    assert np.abs(square.numpy()[0] - pixels[-1].numpy()).max() < 1e-5, "no resampling: both preprocessings are the same numbers"
-    assert pooled.shape == (6, 96) and projected.shape == (6, 96)
-    assert np.abs(pooled - projected).max() > 1e-2, "two points, not one"
+    other = without(folder, tmp_path / "other", TRANSFORMERS)
+    config = read_json(other / OPEN_CLIP[0])
+    config["model_cfg"]["quick_gelu"] = not config["model_cfg"]["quick_gelu"]
+    (other / OPEN_CLIP[0]).write_text(json.dumps(config))
+    assert np.abs(Clip(other).image_features(IMAGES)[0] - clips[1].image_features(IMAGES)[0]).max() > 1e-2
+
+
+def test_many_texts_are_encoded_in_parts_that_do_not_matter(clips, monkeypatch):
+    from detector import clip as module
+
+    for clip in clips:
+        whole = clip.text_features(TEXTS)
+        monkeypatch.setattr(module, "TEXTS", 2)
+        assert np.abs(clip.text_features(TEXTS) - whole).max() < 1e-4
+        monkeypatch.undo()
+        long = clip.text_features(["photo " * 200])
+        assert long.shape == (1, 40) and np.isfinite(long).all(), "too long a text is cut"
+
+
+def test_the_record_says_what_the_model_is(folder, clips):
+    from detector.clip import Clip, clip_record
+
+    preprocessing = {"resize": 64, "interpolation": "bicubic", "crop": 64, "mean": [0.4] * 3, "std": [0.28] * 3}
+    for clip in clips:
+        assert clip.record["preprocessing"] == clip.preprocessing == preprocessing
+        assert clip.record["widths"] == {"pooled": 96, "projected": 40}
+    whole = Clip(folder)
+    assert whole.record == clip_record(folder) == whole.features(IMAGES[:1]).clip, "open_clip's of a folder that has both"
+    json.dumps(whole.record)
+    assert len({clip.record["revision"] for clip in (*clips, whole)}) == 3
+
+
+def test_preprocessing_given_takes_the_place_of_the_folders(clips, folder):
+    from detector.clip import Clip
+
+    own = clips[0]
+    published = {**own.preprocessing, "interpolation": "bilinear", "resize": None}
+    clip = Clip(folder, preprocessing=published)
+    assert clip.preprocessing == clip.record["preprocessing"] == published != own.preprocessing
+    same, different = clip.features(IMAGES[-1:]), clip.features(IMAGES[:1])
+    assert close(same.pooled, own.features(IMAGES[-1:]).pooled), "64 pixels are neither resized nor cropped"
+    assert np.array_equal(clip.picture(IMAGES[0]), np.asarray(IMAGES[0].crop((16, 0, 80, 64))))
+    assert len(different) == 1 and different.clip == clip.record
+    with pytest.raises(UserError, match="preprocessing.crop: 32 pixels, but the CLIP in .* sees 64"):
+        Clip(folder, preprocessing={**published, "crop": 32})
+
+
+def test_random_weights_have_the_shape_and_nothing_else_of_the_model(folder, clips):
+    import torch
+
+    from detector.clip import Clip
+
+    for clip, form in zip(clips, ("open_clip", "transformers"), strict=True):
+        place = clip.record["id"]
+        state = torch.random.get_rng_state()
+        one, again, other = (Clip(place, random_weights=seed) for seed in (1, 1, 2))
+        assert torch.equal(torch.random.get_rng_state(), state), "a control does not change what comes after"
+        features = [each.image_features(IMAGES) for each in (one, again, other, clip)]
+        assert features[0][0].shape == (6, 96) and features[0][1].shape == (6, 40)
+        assert np.array_equal(features[0][0], features[1][0]), form
+        assert np.abs(features[0][0] - features[2][0]).max() > 1e-3 and np.abs(features[0][0] - features[3][0]).max() > 1e-3
+        assert one.preprocessing == clip.preprocessing
+        assert len({each.record["revision"] for each in (one, other, clip)}) == 3 and "random" in one.record["id"]
+
+
+def test_a_lower_precision_gives_float32_features_nearby(clips):
+    from detector.clip import Clip
+
+    for clip in clips:
+        pooled, projected = Clip(clip.record["id"], "bfloat16").image_features(IMAGES)
+        exact = clip.image_features(IMAGES)
+        assert pooled.dtype == projected.dtype == np.float32 and not np.array_equal(pooled, exact[0])
+        assert np.corrcoef(pooled.ravel(), exact[0].ravel())[0, 1] > 0.99
+
+
+def test_weights_of_pickle_are_read_as_weights_only(folder, clips, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    from detector.clip import Clip
+
+    other = without(folder, tmp_path / "bin", (*OPEN_CLIP, "model.safetensors"))
+    torch.save(load_file(folder / "model.safetensors"), other / "pytorch_model.bin")
+    assert close(Clip(other).image_features(IMAGES)[0], clips[1].image_features(IMAGES)[0])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("whole"), "gelu")
+
+
+def refused(folder, sentence):
+    from detector.clip import Clip
+
+    with pytest.raises(UserError, match=sentence) as caught:
+        Clip(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_refused_a_folder_of_neither_format(tmp_path):
+    refused(tmp_path, "holds no CLIP .neither open_clip_config.json nor config.json")
+
+
+def test_refused_another_model_of_transformers(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "siglip"}')
+    refused(tmp_path, "config.json is of a 'siglip' model; give a CLIP with both towers")
+
+
+@pytest.mark.parametrize(("kept", "gone"), [(OPEN_CLIP, TRANSFORMERS), (TRANSFORMERS, OPEN_CLIP)])
+def test_refused_a_configuration_without_weights(whole, tmp_path, kept, gone):
+    refused(without(whole, tmp_path / "bare", (*gone, kept[1])), "bare: .*put all files of the published model there")
+
+
+@pytest.mark.parametrize(
+    ("kept", "gone", "name", "sentence"),
+    [
+        (TRANSFORMERS, OPEN_CLIP, "visual_projection.weight", "lack visual_projection.weight; give a CLIP with both towers"),
+        (OPEN_CLIP, TRANSFORMERS, "visual.proj", "Missing key.*visual.proj.*; put all files"),
+    ],
+)
+def test_refused_weights_without_a_projection(whole, tmp_path, kept, gone, name, sentence):
+    from safetensors.torch import load_file, save_file
+
+    folder = without(whole, tmp_path / "less", gone)
+    weights = load_file(folder / kept[1])
+    del weights[name]
+    save_file(weights, folder / kept[1], {"format": "pt"})
+    refused(folder, f"less: .*{sentence}")
+
+
+@pytest.mark.parametrize(("kept", "gone"), [(OPEN_CLIP, TRANSFORMERS), (TRANSFORMERS, OPEN_CLIP)])
+def test_refused_damaged_weights(whole, tmp_path, kept, gone):
+    folder = without(whole, tmp_path / "damaged", gone)
+    (folder / kept[1]).write_bytes((folder / kept[1]).read_bytes()[:5000])
+    refused(folder, "damaged: .*; put all files")
+
+
+@pytest.mark.parametrize("gone", [TRANSFORMERS, OPEN_CLIP])
+def test_refused_without_a_tokenizer(whole, tmp_path, gone):
+    refused(without(whole, tmp_path / "mute", (*gone, "tokenizer*")), "mute has no tokenizer.json or vocab.json")
+
+
+def test_refused_an_image_tower_without_a_cls_token(whole, tmp_path):
+    folder = without(whole, tmp_path / "average", TRANSFORMERS)
+    config = read_json(folder / OPEN_CLIP[0])
+    config["model_cfg"]["vision_cfg"]["pool_type"] = "avg"
+    (folder / OPEN_CLIP[0]).write_text(json.dumps(config))
+    refused(folder, "its image tower has no CLS token with a projection")
+
+
+def test_refused_a_configuration_of_something_else(tmp_path):
+    (tmp_path / OPEN_CLIP[0]).write_text("{}")
+    refused(tmp_path, "says nothing of an image tower")
+
+
+def test_refused_a_configuration_that_is_no_json(tmp_path):
+    (tmp_path / TRANSFORMERS[0]).write_text("{")
+    refused(tmp_path, "config.json is no configuration of a model")

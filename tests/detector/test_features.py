@@ -1,67 +1,101 @@
-"""Feature files: every image once, the vector beside its own id, a benchmark's sources apart from the dataset's."""
+"""Feature tables: what a row says survives the file, sorted; files of different CLIPs are never read as one."""
 
-from types import SimpleNamespace
+import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from detector import features
-from detector.features import IMAGE, benchmark_rows, feature_rows, read_features, write_features
-from pipeline.images import encode_png
-from pipeline.store import WorkStore
+from detector.features import IMAGE, WHAT, FeatureTable, benchmark_rows, feature_rows, features_schema, read_features
+from pipeline.errors import UserError
+
+CLIP = {"id": "tiny", "revision": "1", "preprocessing": {"resize": 64}, "widths": {"pooled": 3, "projected": 2}}
 
 
-class FirstPixel:
-    """In place of a CLIP: the features of an image are its first pixel."""
-
-    def __init__(self, folder, dtype):
-        assert dtype == "float32"
-
-    def image_features(self, images):
-        x = np.array([image.getpixel((0, 0)) for image in images], np.float32)
-        return x, x[:, :2]
-
-
-def row(image_id: str, source: str, label: int, value: int) -> dict:
-    picture = encode_png(np.full((4, 4, 3), value, np.uint8))
-    about = {"image_id": image_id, "group": image_id, "split": "test", "source": source, "label": label}
-    return {**about, "image": {"bytes": picture, "path": None}}
+def write(path, rows: list[tuple], clip=CLIP) -> None:
+    """Rows of (image_id, source, view, value): the pooled vector is the value three times, the projected one its negative."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = {"group": "g", "split": "test", "role": IMAGE, "sha256": "0", "label": 1}
+    schema = features_schema(clip)
+    wide, narrow = clip["widths"]["pooled"], clip["widths"]["projected"]
+    named = [dict(zip(("image_id", "source", "view"), row[:3], strict=True)) | plain for row in rows]
+    filled = [row | {"pooled": [values[3]] * wide, "projected": [-values[3]] * narrow} for row, values in zip(named, rows, strict=True)]
+    pq.write_table(pa.Table.from_pylist(filled, schema=schema), path, row_group_size=2)
 
 
-@pytest.fixture
-def written(tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "Clip", FirstPixel)
-    (tmp_path / "clip").mkdir()
-    (tmp_path / "clip/weights").write_text("x")
-    theirs = [row("1", "cars", 0, 10), row("1", "cars", 1, 20), row("1", "FLUX.1-dev", 1, 30), row("2", "cars", 0, 40)]
-    shards = {
-        "photographs": [list(feature_rows([row("1", "", 0, 50), row("2", "", 0, 60)], IMAGE, 0, "photographs"))],
-        "theirs": [list(benchmark_rows(theirs[:3], "theirs")), list(benchmark_rows(theirs[3:], "theirs"))],
-    }
-    alone = SimpleNamespace(count=1, index=0, main=True)
-    for name, parts in shards.items():
-        path, store = tmp_path / f"{name}.parquet", WorkStore(tmp_path / "work", "features")
-        assert write_features(path, lambda parts=parts: parts, tmp_path / "clip", 2, "float32", store, alone, name) == sum(map(len, parts))
-    return read_features(tmp_path, ["photographs", "theirs"])
+def test_rows_come_sorted_within_each_source_and_sources_in_the_order_asked_for(tmp_path):
+    write(tmp_path / "one/images.parquet", [("b", "one", "", 2), ("a", "one", "", 1), ("c", "one", "", 3)])
+    write(tmp_path / "two/images.parquet", [("a", "two/y", "", 5), ("a", "two/x", "", 4)])
+    table = read_features(tmp_path, ["two", "one"])
+    assert list(zip(table.source, table.image_id, strict=True)) == [
+        ("two/x", "a"),
+        ("two/y", "a"),
+        ("one", "a"),
+        ("one", "b"),
+        ("one", "c"),
+    ]
+    assert table.pooled.tolist() == [[value] * 3 for value in (4, 5, 1, 2, 3)]
+    assert table.projected.tolist() == [[-value] * 2 for value in (4, 5, 1, 2, 3)]
+    assert table.pooled.dtype == np.float32 and table.pooled.flags.c_contiguous
+    assert table.clip == CLIP and table.features.clip == CLIP and len(table.features) == 5
+    assert table.benchmark.tolist() == ["two", "two", "", "", ""]
 
 
-def test_images_of_one_id_stay_apart_and_each_vector_is_its_own_images(written):
-    found = dict(
-        zip(zip(written.source, written.label.tolist(), written.image_id, strict=True), written.pooled[:, 0].tolist(), strict=True)
+def test_several_files_of_a_source_are_one_table(tmp_path):
+    write(tmp_path / "one/images.parquet", [("a", "one", "", 1)])
+    write(tmp_path / "one/augmented.parquet", [("a", "one", "augmented-1", 3), ("a", "one", "augmented-0", 2)])
+    write(tmp_path / "one/altered.parquet", [])
+    table = read_features(tmp_path, ["one"], WHAT[:3])
+    assert table.view.tolist() == ["", "augmented-0", "augmented-1"] and table.pooled[:, 0].tolist() == [1, 2, 3]
+    assert len(read_features(tmp_path, ["one"], "altered")) == 0
+    assert read_features(tmp_path, ["one"], "altered").projected.shape == (0, 2)
+
+
+def test_a_part_of_a_table_keeps_rows_together_and_the_clip(tmp_path):
+    write(
+        tmp_path / "one/altered.parquet", [(image, "one", view, n) for n, (image, view) in enumerate([("a", "x"), ("b", "y"), ("c", "x")])]
     )
-    assert found == {
-        ("photographs", 0, "1"): 50,
-        ("photographs", 0, "2"): 60,
-        ("theirs/cars", 0, "1"): 10,
-        ("theirs/cars", 1, "1"): 20,
-        ("theirs/cars", 0, "2"): 40,
-        ("theirs/FLUX.1-dev", 1, "1"): 30,
-    }
+    table = read_features(tmp_path, ["one"], "altered")
+    chosen = table.where(table.view == "x")
+    assert chosen.image_id.tolist() == ["a", "c"] and chosen.pooled[:, 0].tolist() == [0, 2] and chosen.clip == CLIP
+    assert chosen.as_images().view.tolist() == ["", ""] and chosen.view.tolist() == ["x", "x"]
 
 
-def test_a_row_knows_the_benchmark_it_belongs_to(written):
-    assert dict(zip(written.source, written.benchmark, strict=True)) == {
-        "photographs": "",
-        "theirs/cars": "theirs",
-        "theirs/FLUX.1-dev": "theirs",
-    }
+def test_a_table_made_by_hand_is_of_the_images_themselves():
+    texts, x = np.array(["a", "b"]), np.zeros((2, 3), np.float32)
+    table = FeatureTable(texts, texts, texts, texts, texts, np.array([0, 1]), x, x)
+    assert table.view.tolist() == ["", ""] and table.clip is None
+
+
+@pytest.mark.parametrize("change", [{"revision": "2"}, {"preprocessing": {"resize": None}}])
+def test_features_of_different_clips_are_not_read_together(tmp_path, change):
+    write(tmp_path / "one/images.parquet", [("a", "one", "", 1)])
+    write(tmp_path / "two/images.parquet", [("a", "two", "", 1)], {**CLIP, **change})
+    with pytest.raises(UserError, match="two/images.parquet and .*one/images.parquet were made by different CLIPs; run dvc repro"):
+        read_features(tmp_path, ["one", "two"])
+
+
+def test_missing_and_foreign_files_are_named(tmp_path):
+    with pytest.raises(UserError, match="one/random.parquet is missing; run dvc repro"):
+        read_features(tmp_path, ["one"], "random")
+    (tmp_path / "one").mkdir()
+    pq.write_table(pa.table({"image_id": ["a"]}), tmp_path / "one/images.parquet")
+    with pytest.raises(UserError, match="one/images.parquet does not say which CLIP made it"):
+        read_features(tmp_path, ["one"])
+
+
+def test_the_schema_carries_the_clip():
+    schema = features_schema(CLIP)
+    assert json.loads(schema.metadata[b"clip"]) == CLIP
+    assert schema.field("pooled").type == pa.list_(pa.float32(), 3) and schema.field("projected").type == pa.list_(pa.float32(), 2)
+
+
+def test_a_benchmarks_images_of_one_id_have_keys_of_their_own():
+    def row(image_id, source, label):
+        return {"image_id": image_id, "group": "g", "split": "test", "source": source, "label": label, "image": {"bytes": b"x"}}
+
+    rows = list(benchmark_rows([row("1", "cars", 0), row("1", "cars", 1), row("1", "FLUX.1-dev", 1)], "theirs"))
+    assert len({each["key"] for each in rows}) == 3 and rows[2]["source"] == "theirs/FLUX.1-dev"
+    (own,) = feature_rows([row("1", "", 0)], IMAGE, 0, "photographs")
+    assert own["source"] == "photographs" and own["label"] == 0 and own["key"] == "image/1"

@@ -8,13 +8,15 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from detector.features import FEATURES, IMAGE
+from detector.concepts import Bank
+from detector.features import IMAGES, RANDOM, WHAT, features_schema
 from detector.saved import KINDS, load_detector
+from pipeline.alterations import Views
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_json
 from pipeline.params import Concept, Dataset, Detectors, Evaluation, Linear, Orthogonal
 from pipeline.records import write_table
-from stages import evaluate, report, train
+from stages import adapt, evaluate, explain, report, robustness, train
 from tests.detector.tables import feature_table, paired
 from tests.pipeline.packaged import SPLIT_OF, write_dataset
 
@@ -34,32 +36,41 @@ def parameters(generators: list[str]) -> SimpleNamespace:
     detectors = Detectors(
         folds=None,
         linear=Linear(C=0.1),
-        orthogonal=Orthogonal(projections=2, decorrelation=0.33, C=0.1, max_iter=10),
-        concept=Concept(sparsity=0.001, prior=0.01, steps=20, learning_rate=0.03),
+        unsure=0.1,
+        orthogonal=Orthogonal(projections=2, max_iter=10),
+        concept=Concept(max_steps=5),
     )
     return SimpleNamespace(
         seed=1,
-        generators={name: SimpleNamespace(family="diffusion") for name in generators},
+        generators={name: SimpleNamespace(family="diffusion", released_on=None) for name in generators},
         benchmarks=dict.fromkeys(SOURCES),
         clip=SimpleNamespace(recognised=0.5),
         dataset=Dataset(name="mine", rows_per_shard=10),
         detectors=detectors,
-        evaluation=Evaluation(bootstrap=100, headline="linear"),
+        views=Views(augmented=0, altered={}),
+        evaluation=Evaluation(bootstrap=100, headline="linear", projections=[2], new_pairs=[0, 2], choices=1),
     )
 
 
 def write_features(name: str, rows: list[tuple], seed: int) -> None:
+    """Features of images, and files without rows of all else."""
     table = feature_table(rows, seed)
-    columns = {n: getattr(table, n) for n in ("image_id", "group", "split", "source", "label")}
+    columns = {n: getattr(table, n) for n in ("image_id", "group", "split", "source", "role", "view", "label")}
+    schema = features_schema({"id": "hand", "revision": "r", "preprocessing": {}, "widths": {"pooled": 4, "projected": 4}})
     vectors = {point: list(getattr(table, point)) for point in ("pooled", "projected")}
-    rest = {"role": [IMAGE] * len(rows), "sha256": ["0"] * len(rows)}
-    write_table(Path("data/features") / f"{name}.parquet", pa.table({**columns, **vectors, **rest}).select(FEATURES.names).cast(FEATURES))
+    whole = pa.table({**columns, **vectors, "sha256": ["0"] * len(rows)}).select(schema.names).cast(schema)
+    for what in WHAT:
+        write_table(Path("data/features") / name / f"{what}.parquet", whole if what in (IMAGES, RANDOM) else whole.slice(0, 0))
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train, "concept_bank", lambda folder, recognised: (["one", "two"], np.eye(4)[:2]))
+    named = [{"name": name, "low": f"no {name}", "high": name, "accuracy": 0.9} for name in ("one", "two")]
+    for stage in (train, robustness, adapt, explain):
+        monkeypatch.setattr(stage, "concept_bank", lambda folder, recognised: Bank(named, np.eye(4)[:2]))
+    monkeypatch.setattr("detector.clip.Clip", lambda folder: SimpleNamespace(projection=np.eye(4)))
+    write_json("metrics/audit.json", {"breaches": 0})
     write_json("data/models/clip/training.json", {"seen_groups": []})
 
     def go(generators: list[str]) -> SimpleNamespace:
@@ -71,7 +82,8 @@ def run(tmp_path, monkeypatch):
         for number, (name, rows) in enumerate(SOURCES.items()):
             write_features(name, rows, 10 + number)
         train.main(params)
-        evaluate.main(params)
+        for stage in (robustness, adapt, explain, evaluate):
+            stage.main(params)
         report.main(params)
         return params
 

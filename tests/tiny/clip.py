@@ -20,13 +20,13 @@ PREPROCESSING = {
 }
 
 
-def save_open_clip(folder: Path, quick_gelu: bool = False) -> Path:
+def save_open_clip(folder: Path, quick_gelu: bool = False, side: int = 64) -> Path:
     """Save the model in `folder`, to be loaded as `local-dir:<folder>`; pooled features are 64 wide, projected ones 32."""
     import open_clip
     import torch
     from safetensors.torch import save_file
 
-    config = {**MODEL, "quick_gelu": quick_gelu}
+    config = {**MODEL, "quick_gelu": quick_gelu, "vision_cfg": {**MODEL["vision_cfg"], "image_size": side, "patch_size": side // 4}}
     with torch.random.fork_rng(devices=[]):  # a fixture must not change what the test draws
         torch.manual_seed(0)
         model = open_clip.CLIP(**config)

@@ -13,8 +13,8 @@ from pipeline.images import encode_png
 from pipeline.models import images, none, pretrained, pretrained_clip
 from pipeline.photographs.build import ORIGINAL
 from pipeline.records import write_shards
-from pipeline.training.attributes import NAMES, antonym_prompts
 from pipeline.training.job import Job
+from pipeline.vocabulary import read_vocabulary
 from pipeline.weights import identity, recorded_images, weights_folder
 from tests.conftest import textured
 from tests.pipeline.model_hub import COMMIT, ModelHub, Repository, serving, use
@@ -71,15 +71,19 @@ def test_a_date_may_be_written_with_or_without_quotes():
         assert pretrained.Settings(id="a/b", licence="MIT", released=day).released == "2024-08-01"
 
 
-def test_a_published_clip_brings_the_attributes_it_recognises(photographs, small_clip, tmp_path):
-    task = job(pretrained_clip, photographs, tmp_path / "clip", folder=str(small_clip), licence="MIT", crops=40)
+def test_a_published_clip_brings_the_concepts_it_recognises(photographs, small_clip, tmp_path):
+    task = job(pretrained_clip, photographs, tmp_path / "clip", folder=str(small_clip), licence="MIT", crops=14)
     quality = pretrained_clip.make(task)
-    concepts = read_json(task.folder / "concepts.json")
-    assert [concept["name"] for concept in concepts] == list(NAMES)
-    assert [text for concept in concepts for text in (concept["low"], concept["high"])] == antonym_prompts()
-    assert {name: round(value, 4) for name, value in quality["zero_shot"].items() if name != "mean"} == {
-        concept["name"]: concept["accuracy"] for concept in concepts
-    }
+    concepts, vocabulary = read_json(task.folder / "concepts.json"), read_vocabulary()
+    for key in ("name", "low", "high", "category"):
+        assert [concept[key] for concept in concepts] == [getattr(concept, key) for concept in vocabulary]
+    zero_shot = quality["zero_shot"]
+    for field in ("accuracy", "auroc"):
+        measured = {concept["name"]: concept[field] for concept in concepts if concept[field] is not None}
+        assert measured == {name: round(value, 4) for name, value in zero_shot[field].items()}
+        assert set(measured) == {concept.name for concept in vocabulary if concept.edit}
+        assert zero_shot[f"mean_{field}"] == pytest.approx(np.mean(list(zero_shot[field].values())))
+    assert zero_shot["measured"] == len(zero_shot["accuracy"])
     assert pretrained_clip.seen_groups(task) == []
     assert sorted(path.name for path in task.folder.iterdir()) == ["concepts.json", "weights.json"]
     names = set(read_json(task.folder / "weights.json")["files"])
@@ -87,24 +91,73 @@ def test_a_published_clip_brings_the_attributes_it_recognises(photographs, small
     assert weights_folder(task.folder) == small_clip
 
 
-def test_the_accuracy_is_that_of_telling_high_from_low(photographs, small_clip, tmp_path, monkeypatch):
-    """A model that sees nothing but brightness knows exposure, and nothing of what it has no word for."""
-    import torch
+class Brightness:
+    """Sees nothing but brightness, against a grey of `middle`, and has no word but for that."""
 
-    class Brightness:
-        side = 48
+    side = 48
 
-        def images(self, pictures):
-            assert all(picture.size == (48, 48) for picture in pictures)
-            return torch.tensor([[float(np.asarray(picture).mean()) / 255 - 0.42, 1.0] for picture in pictures])
+    def __init__(self, middle: float):
+        self.middle = middle
 
-        def texts(self, texts):
-            return torch.tensor([[float("bright" in text) - float("dark" in text), 1.0] for text in texts])
+    def images(self, pictures):
+        import torch
 
-    monkeypatch.setattr(pretrained_clip, "load_clip", lambda folder: Brightness())
-    task = job(pretrained_clip, photographs, tmp_path / "clip", folder=str(small_clip), licence="MIT", crops=120)
-    accuracy = pretrained_clip.make(task)["zero_shot"]
-    assert accuracy["exposure"] > 0.9 and accuracy["noise"] == 0.5
+        assert all(picture.size == (48, 48) for picture in pictures)
+        return torch.tensor([[float(np.asarray(picture).mean()) / 255 - self.middle, 1.0] for picture in pictures])
+
+    def texts(self, texts):
+        import torch
+
+        return torch.tensor([[float("bright" in text) - float("dark" in text), 1.0] for text in texts])
+
+
+OWN = "name,low,high,edit\nexposure,a dark photo,a bright photo,exposure\nnoise,clean,noisy,noise\nmood,gloomy,cheerful,\n"
+MEASURED = ("exposure", "noise")
+
+
+@pytest.mark.parametrize(("middle", "accuracy"), [(0.42, (0.9, 1.0)), (0.0, (0.5, 0.5))])
+def test_the_accuracy_is_that_of_telling_high_from_low(photographs, small_clip, tmp_path, monkeypatch, middle, accuracy):
+    """A model that finds everything bright has an accuracy of a half at zero; that it knows the order shows in the AUROC."""
+    monkeypatch.setattr(pretrained_clip, "load_clip", lambda folder: Brightness(middle))
+    (tmp_path / "own.csv").write_text(OWN)
+    own = {"vocabulary": str(tmp_path / "own.csv"), "crops": 40}
+    task = job(pretrained_clip, photographs, tmp_path / "clip", folder=str(small_clip), licence="MIT", **own)
+    zero_shot = pretrained_clip.make(task)["zero_shot"]
+    assert tuple(zero_shot["accuracy"]) == tuple(zero_shot["auroc"]) == MEASURED
+    assert accuracy[0] <= zero_shot["accuracy"]["exposure"] <= accuracy[1] and zero_shot["auroc"]["exposure"] > 0.95
+    assert zero_shot["accuracy"]["noise"] == zero_shot["auroc"]["noise"] == 0.5
+    unmeasured = read_json(task.folder / "concepts.json")[2]
+    assert unmeasured == {"name": "mood", "low": "gloomy", "high": "cheerful", "category": None, "accuracy": None, "auroc": None}
+
+
+def test_an_untouched_crop_is_looked_at_once_and_a_crop_no_edit_changes_is_left_out():
+    crop = np.full((48, 48, 3), 90, np.uint8)
+    pictures, sides = pretrained_clip._edited(crop, ["exposure", "negative", "saturation"], seed=1, number=0)
+    assert sides == {"exposure": [1, 2], "negative": [0, 3]} and len(pictures) == 4
+    assert np.array_equal(np.asarray(pictures[3]), 255 - crop)
+    assert not np.array_equal(np.asarray(pictures[1]), pretrained_clip._edited(crop, ["exposure"], seed=1, number=1)[0][1])
+
+
+def test_a_vocabulary_without_edits_is_kept_unmeasured(photographs, small_clip, tmp_path):
+    (tmp_path / "own.csv").write_text("name,low,high\nmood,gloomy,cheerful\n")
+    own = {"vocabulary": str(tmp_path / "own.csv")}
+    task = job(pretrained_clip, photographs, tmp_path / "clip", folder=str(small_clip), licence="MIT", **own)
+    assert pretrained_clip.make(task)["zero_shot"] == {"measured": 0}
+    assert read_json(task.folder / "concepts.json")[0]["accuracy"] is None
+
+
+def test_a_vocabulary_that_is_not_one_is_refused_before_the_weights_are_fetched(photographs, tmp_path):
+    task = job(pretrained_clip, photographs, tmp_path / "clip", id="a/b", licence="MIT", vocabulary=str(tmp_path / "none.csv"))
+    with pytest.raises(UserError, match="none.csv' cannot be read as a vocabulary"):
+        pretrained_clip.make(task)
+    assert list(task.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("crops", [14, 50])
+def test_crops_come_evenly_from_all_originals(photographs, tmp_path, crops):
+    task = job(pretrained_clip, photographs, tmp_path / "clip", folder="anywhere", licence="MIT", crops=crops)
+    images = pretrained_clip._crops(task)
+    assert images.shape == (crops, 96, 96, 3)
 
 
 def test_images_and_texts_of_a_loaded_clip_have_length_one(small_clip):

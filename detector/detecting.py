@@ -1,0 +1,111 @@
+"""Asking a detector about files: decoded in batches, judged, explained; what cannot be read is reported and stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detector.calibration import VERDICTS
+from detector.clip import Clip, Features
+from detector.evaluation.metrics import ENOUGH_ORIGINALS
+from detector.saved import Detector
+from pipeline.errors import UserError
+from pipeline.images import EXTENSIONS, UnreadableImage, read_image
+
+UNREADABLE = "unreadable"
+SHOWN = 3
+"""Concepts named in an explanation."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is said of one file. `reason` says why it is unsure or unreadable; `note` how much the detector is worth."""
+
+    path: str
+    verdict: str  # real, synthetic, unsure or unreadable
+    probability: float | None = None  # of synthetic
+    reason: str = ""
+    note: str = ""
+    concepts: dict[str, float] = field(default_factory=dict)  # contributions to the logit, the greatest first
+    concept_verdict: str = ""  # of the detector whose concepts they are
+
+
+def findings(
+    files: Iterable[Path], detector: Detector, clip: Clip, explained_by: Detector | None = None, batch_size: int = 64
+) -> Iterator[Finding]:
+    """One finding a file, in order; `batch_size` images are in memory at a time.
+
+    `explained_by` is a concept detector on the same CLIP (the detector itself, where it is one).
+    """
+    note = worth(detector)
+    files = iter(files)
+    while batch := list(islice(files, batch_size)):
+        read = [_read(path) for path in batch]
+        images = [image for image in read if not isinstance(image, str)]
+        judged = iter(_judged(clip.features(images), detector, explained_by) if images else ())
+        for path, image in zip(batch, read, strict=True):
+            if isinstance(image, str):
+                yield Finding(str(path), UNREADABLE, reason=image)
+            else:
+                yield Finding(str(path), note=note, **next(judged))
+
+
+def worth(detector: Detector) -> str:
+    """A sentence for every verdict of a detector that is a demonstration or was never calibrated; else empty."""
+    training = detector.training
+    originals = training.get("originals")
+    if originals is not None and originals < ENOUGH_ORIGINALS:
+        return f"a demonstration, trained on {training['photographs']} photographs of {originals} originals ({training['dataset']})"
+    if not detector.calibration.images:
+        return "its probabilities were never calibrated"
+    return ""
+
+
+def image_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as given, and the images below folders. Raises UserError for what is neither, before anything is read."""
+    paths = list(paths)
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder; give images or folders of images")
+    for path in paths:
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+            if not found:
+                raise UserError(f"{path}: holds no images ({', '.join(EXTENSIONS)}); give images or folders of images")
+            yield from found
+        else:
+            yield path
+
+
+def _read(path: Path) -> Any:
+    """An image, or the reason why there is none."""
+    try:
+        return read_image(path)[0]
+    except UnreadableImage as reason:
+        return str(reason)
+
+
+def _judged(features: Features, detector: Detector, explained_by: Detector | None) -> Iterator[dict[str, Any]]:
+    verdict, probability, far = detector.judge(features)
+    explained = _explained(features, explained_by) if explained_by else [{}] * len(verdict)
+    for code, p, outside, explanation in zip(verdict, probability, far, explained, strict=True):
+        reason = "far from the images it was trained on" if outside else ""
+        if not reason and VERDICTS[code] == "unsure":
+            reason = "too close to the threshold"
+        yield {"verdict": VERDICTS[code], "probability": float(p), "reason": reason, **explanation}
+
+
+def _explained(features: Features, detector: Detector) -> list[dict[str, Any]]:
+    added = detector.classifier.contributions(detector.read(features))
+    names = [concept["name"] for concept in detector.concepts] or [f"concept-{m + 1}" for m in range(added.shape[1])]
+    verdicts = detector.judge(features)[0]
+    found = []
+    for row, code in zip(added, verdicts, strict=True):
+        order = [m for m in np.argsort(-np.abs(row), kind="stable")[:SHOWN] if row[m]]
+        found.append({"concepts": {names[m]: float(row[m]) for m in order}, "concept_verdict": VERDICTS[code]})
+    return found

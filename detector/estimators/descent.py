@@ -1,0 +1,48 @@
+"""AdamW over random batches of rows that are all in memory: a permutation of indices, no data loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+TOLERANCE = 1e-4
+"""What an epoch must take off the best loss so far to count as progress."""
+
+
+def descend(
+    groups: list[dict],
+    loss_of: Callable[[torch.Tensor], torch.Tensor],
+    rows: int,
+    batch: int,
+    epochs: int,
+    patience: int | None,
+    generator: torch.Generator,
+) -> int:
+    """Minimise `loss_of(indices)`, a mean over the rows named, with AdamW; returns how many epochs that took.
+
+    groups : parameter groups of `torch.optim.AdamW`.
+    rows, batch : number of rows, and of rows in a batch (of all of them where there are fewer).
+    epochs, patience : at most so many passes, and no further once `patience` passes in a row took nothing off the training
+        loss (None: all passes).
+    """
+    import torch
+
+    optimiser = torch.optim.AdamW(groups, fused=True)
+    best, best_epoch, epoch = float("inf"), 0, 0
+    for epoch in range(1, epochs + 1):
+        total = torch.zeros(())
+        for indices in torch.randperm(rows, generator=generator).split(batch):
+            loss = loss_of(indices)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total += loss.detach() * len(indices)
+        mean = float(total) / rows
+        if mean < best - TOLERANCE:
+            best, best_epoch = mean, epoch
+        elif patience is not None and epoch - best_epoch >= patience:
+            break
+    return epoch

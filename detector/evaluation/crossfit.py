@@ -1,0 +1,211 @@
+"""Fitting every detector on every training set, so that each score is of an original its detector never saw.
+
+A training set is a list of sources (`training_sets`). Detectors are scored on every dataset that takes part, the benchmarks
+included.
+
+With few originals one test split says little, so scores are out-of-fold: groups are dealt into folds, and for each fold a
+detector is fitted on the others, except the next one, which calibrates it. With `folds: null` each dataset's own splits take
+these parts. Two datasets may hold the same photographs in different splits; what a detector was fitted on, or calibrated
+with, is then withheld from its scores. Augmented views are fitted on, never calibrated with nor scored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detector.calibration import REAL, SYNTHETIC, Calibration, calibrate
+from detector.concepts import Bank
+from detector.estimators.base import LogitClassifier
+from detector.estimators.presets import preset
+from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
+from detector.saved import KINDS, POINT
+from pipeline.errors import UserError
+from pipeline.params import Head, Params
+from pipeline.seeds import digest, seed_of
+
+HELD_OUT = 7
+"""Of a dataset with a train split and no validation split, one in this many training groups calibrates."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows to fit on, to calibrate with, and to score: masks over a feature table."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def parts(table: FeatureTable, folds: int | None, seed: int) -> list[Part]:
+    """The parts of an evaluation. Raises UserError with more folds than a dataset has groups."""
+    if folds is None:
+        return [split_part(table, seed)]
+    fold_of = _fold_of(table, folds, seed)
+    fold = np.array([fold_of[group] for group in table.group.tolist()])
+    tests, whole = [fold == i for i in range(folds)], table.view == ""
+    return [Part(~tests[i] & ~tests[(i + 1) % folds], tests[(i + 1) % folds] & whole, tests[i] & whole) for i in range(folds)]
+
+
+def _fold_of(table: FeatureTable, folds: int, seed: int) -> dict[str, int]:
+    """Each group's fold. The dataset's own groups are dealt first: a benchmark that comes or goes does not move them."""
+    fold: dict[str, int] = {}
+    for name in dict.fromkeys(["", *table.benchmark.tolist()]):
+        rows = table.benchmark == name
+        groups = set(table.group[rows].tolist())
+        if folds > len(groups) and set(table.label[rows]) == {REAL, SYNTHETIC}:
+            whose = f"the benchmark {name} has" if name else "there are"
+            raise UserError(f"detectors.folds: {folds} folds need as many originals, {whose} {len(groups)}; lower it or add photographs")
+        ordered = sorted(groups - fold.keys(), key=lambda group: digest(seed, "fold", group))
+        fold |= {group: place % folds for place, group in enumerate(ordered)}
+    return fold
+
+
+def split_part(table: FeatureTable, seed: int) -> Part:
+    """Each dataset's own splits as one part."""
+    whole = table.view == ""
+    train, validation, test = table.split == "train", whole & (table.split == "validation"), whole & (table.split == "test")
+    for name in np.unique(table.benchmark):
+        rows = table.benchmark == name
+        if not (rows & validation).any():
+            groups = sorted(set(table.group[rows & train].tolist()), key=lambda group: digest(seed, "held out", group))
+            held = rows & train & np.isin(table.group, groups[::HELD_OUT])
+            train, validation = train & ~held, validation | (held & whole)
+    return Part(train, validation, test)
+
+
+def estimator(kind: str, settings: dict, concepts: np.ndarray, seed: int) -> LogitClassifier:
+    """An unfitted detector; `concepts` matter to the concept detector only."""
+    extra = {"concepts": concepts} if kind == "concept" else {}
+    if kind != "linear":
+        extra["random_state"] = seed
+    return KINDS[kind](**settings, **extra)
+
+
+def cross_fit(kind: str, params: Params, bank: Bank, table: FeatureTable) -> CrossFit:
+    """The CrossFit of one kind of detector that the parameters ask for."""
+    detectors = params.detectors
+    many = parts(table, detectors.folds, params.seed)
+    return CrossFit(kind, arguments(kind, getattr(detectors, kind)), bank.directions, params.seed, table, many, detectors.unsure)
+
+
+def arguments(kind: str, block: Head) -> dict:
+    """The estimator's arguments: those the block sets, over those of its preset; the others keep the estimator's defaults."""
+    chosen = preset(block.preset, kind) if block.preset else {}
+    return {**chosen, **block.model_dump(exclude={"preset"}, exclude_unset=True)}
+
+
+def usable_rows(table: FeatureTable, sources: list[str], matched: bool = False) -> np.ndarray:
+    """The rows a training set consists of.
+
+    `matched` has reconstructions in place of photographs: each source's counterparts against the photographs passed
+    through that source's own autoencoder. What is learned then cannot be what the autoencoder does to any picture.
+    """
+    of_sources = np.isin(table.source, sources)
+    return of_sources & (table.view == "") if matched else of_sources & (table.role == IMAGE)
+
+
+def fit_part(
+    model: LogitClassifier, kind: str, table: FeatureTable, usable: np.ndarray, part: Part, unsure: float, label: np.ndarray | None = None
+) -> Calibration:
+    """Fit on the usable rows of a part's training rows; returns what those of its validation rows calibrate.
+
+    `label` stands for the table's own labels where given.
+    """
+    x, y = getattr(table, POINT[kind]), table.label if label is None else label
+    train, validation = usable & part.train, usable & part.validation
+    if len(set(y[train])) < 2:
+        raise UserError(
+            f"detectors.folds: of {', '.join(sorted(set(table.source[usable].tolist())))} only one class is left to train on; "
+            "lower it, set it to null for the dataset's own splits, or add images"
+        )
+    model.fit(x[train], y[train])
+    if not validation.any():
+        return Calibration()
+    return calibrate(model.decision_function(x[validation]), y[validation], unsure)
+
+
+def with_autoencoder(table: FeatureTable) -> list[str]:
+    """The sources that have reconstructions, in the order of the table."""
+    return list(dict.fromkeys(table.source[table.role == RECONSTRUCTION].tolist()))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One part's fitted detector; `seen` are the groups it was fitted on or calibrated with."""
+
+    model: LogitClassifier
+    calibration: Calibration
+    seen: np.ndarray
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """One value a row of a table: the logit and what its detector's calibration made of it; NaN where there is none."""
+
+    logit: np.ndarray
+    threshold: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    probability: np.ndarray
+
+
+class CrossFit:
+    """Scores of one kind of detector on rows it never saw; equal training sets are fitted once."""
+
+    def __init__(self, kind: str, settings: dict, concepts: np.ndarray, seed: int, table: FeatureTable, many: list[Part], unsure: float):
+        self.kind, self.settings, self.concepts, self.seed = kind, settings, concepts, seed
+        self.table, self.many, self.unsure = table, many, unsure
+        self._done: dict[tuple, list[Fit]] = {}
+
+    def fits(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> list[Fit]:
+        """One fitted detector a part. `shuffled` numbers a permutation of the labels: a control that must learn nothing."""
+        key = (*sorted(sources), matched, shuffled)
+        if key not in self._done:
+            usable = usable_rows(self.table, sources, matched)
+            label = self._permuted(usable, shuffled) if shuffled else None
+            self._done[key] = [self._fit(usable, part, label) for part in self.many]
+        return self._done[key]
+
+    def _fit(self, usable: np.ndarray, part: Part, label: np.ndarray | None) -> Fit:
+        model = estimator(self.kind, self.settings, self.concepts, self.seed)
+        calibration = fit_part(model, self.kind, self.table, usable, part, self.unsure, label)
+        return Fit(model, calibration, np.unique(self.table.group[usable & (part.train | part.validation)]))
+
+    def _permuted(self, usable: np.ndarray, number: int) -> np.ndarray:
+        """Labels dealt anew among the usable rows, each image's views with it: else a view would tell its image's label."""
+        image = np.array([f"{s}/{r}/{i}" for s, r, i in zip(self.table.source, self.table.role, self.table.image_id, strict=True)])
+        names, first, whose = np.unique(image[usable], return_index=True, return_inverse=True)
+        dealt = np.random.default_rng(seed_of(self.seed, "shuffled", number)).permutation(self.table.label[usable][first])
+        label = self.table.label.copy()
+        label[usable] = dealt[whose]
+        return label
+
+    def scores(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> RowScores:
+        """Scores of every row of the table, each by a detector that never saw the row's group.
+
+        NaN where there is no such part: for rows of no test split, and for those that are withheld because another
+        dataset has images of the same group among those fitted on.
+        """
+        return self.scores_on(self.table, self.many, sources, matched, shuffled)
+
+    def scores_on(
+        self, other: FeatureTable, parts_of_other: list[Part], sources: list[str], matched: bool = False, shuffled: int = 0
+    ) -> RowScores:
+        """Likewise of another table's rows, such as altered views: `parts_of_other` says which part scores which of them."""
+        found = RowScores(*(np.full(len(other), np.nan) for _ in range(5)))
+        x = getattr(other, POINT[self.kind])
+        for fit, part in zip(self.fits(sources, matched, shuffled), parts_of_other, strict=True):
+            rows = part.test & ~np.isin(other.group, fit.seen)
+            if not rows.any():
+                continue
+            found.logit[rows] = fit.model.decision_function(x[rows])
+            found.probability[rows] = fit.calibration.probability(found.logit[rows])
+            found.threshold[rows], found.low[rows], found.high[rows] = fit.calibration.threshold, fit.calibration.low, fit.calibration.high
+        return found
+
+    @property
+    def asked(self) -> np.ndarray:
+        """The rows that some part's test covers: those of them without a score were withheld."""
+        return np.any([part.test for part in self.many], axis=0)

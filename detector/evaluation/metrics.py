@@ -1,0 +1,159 @@
+"""Metrics of scores, with intervals from a bootstrap over groups.
+
+Draws resample whole originals, because images cut or made from one original are not independent. With few originals such
+intervals are still too narrow; say so where they are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+BINS = 15
+ENOUGH_ORIGINALS = 100
+"""Below this many originals a true positive rate at 1 % false positives is the luck of single photographs: left out."""
+
+
+def bootstrap_counts(groups: int, draws: int, seed: int) -> np.ndarray:
+    """How often each group is drawn, draws x groups. The same for every cell, so that cells can be compared by draws."""
+    return next(bootstrap_portions(groups, draws, seed, draws))
+
+
+def bootstrap_portions(groups: int, draws: int, seed: int, step: int) -> Iterator[np.ndarray]:
+    """The rows of `bootstrap_counts`, `step` at a time."""
+    random = np.random.default_rng(seed)
+    for start in range(0, draws, step):
+        yield random.multinomial(groups, np.full(groups, 1 / groups), size=min(step, draws - start)).astype(np.float64)
+
+
+class Ranking:
+    """Scores ranked once, for the metrics of many bootstrap draws.
+
+    `group` gives each row's column in the counts that are drawn; without it every row is a group of its own.
+    """
+
+    def __init__(self, score: np.ndarray, label: np.ndarray, group: np.ndarray | None = None):
+        order = np.argsort(-score, kind="stable")
+        ranked = score[order]
+        self.ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+        self.positive = label[order] == 1
+        self.group = order if group is None else group[order]
+
+    def draw(self, counts: np.ndarray | None = None) -> Ranked:
+        """How often each group counts: groups, or draws x groups; all once where left out."""
+        weight = np.ones((1, len(self.group))) if counts is None else np.atleast_2d(counts)[:, self.group]
+        hits = np.cumsum(weight * self.positive, axis=1)[:, self.ends]
+        return Ranked(hits, np.cumsum(weight, axis=1)[:, self.ends] - hits)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Draws of a ranking: synthetic and real weight at or above each distinct score, highest first (draws x scores).
+
+    Every metric has one value a draw, NaN for a draw without the images it is about.
+    """
+
+    hits: np.ndarray
+    alarms: np.ndarray
+
+    def average_precision(self) -> np.ndarray:
+        taken = self.hits + self.alarms
+        precision = np.divide(self.hits, taken, out=np.zeros_like(self.hits), where=taken > 0)
+        return ratio((self._gained * precision).sum(1), self.hits[:, -1])
+
+    def auroc(self) -> np.ndarray:
+        before = np.hstack([np.zeros((len(self.alarms), 1)), self.alarms[:, :-1]])
+        real = self.alarms[:, -1]
+        return ratio((self._gained * (real[:, None] - (self.alarms + before) / 2)).sum(1), self.hits[:, -1] * real)
+
+    def tpr_at_fpr(self, fpr: float) -> np.ndarray:
+        real = self.alarms[:, -1:]
+        first = (self.alarms > np.floor(fpr * real)).argmax(1)  # the highest score that would flag too many photographs
+        draw = np.arange(len(first))
+        found = (self.hits - self._gained)[draw, first]
+        return np.where(real[:, 0] > 0, ratio(found, self.hits[:, -1]), np.nan)
+
+    @cached_property
+    def _gained(self) -> np.ndarray:
+        return np.diff(self.hits, axis=1, prepend=0.0)
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where there is no whole."""
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
+
+
+def average_precision(score: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """AP = sum over thresholds of (R_k - R_{k-1}) P_k; equal scores are one threshold, as in scikit-learn.
+
+    `weight` is N or draws x N; the result has one value per draw (NaN for a draw without positives).
+    """
+    return Ranking(score, label).draw(weight).average_precision()
+
+
+def auroc(score: np.ndarray, label: np.ndarray) -> float:
+    """Share of (synthetic, real) pairs ranked right; ties count half."""
+    return float(Ranking(score, label).draw().auroc()[0])
+
+
+def calibration_bins(probability: np.ndarray) -> np.ndarray:
+    """Which of 15 equal bins each probability falls into."""
+    return np.minimum((probability * BINS).astype(int), BINS - 1)
+
+
+def calibration_error(probability: np.ndarray, label: np.ndarray) -> float:
+    """Expected calibration error: 15 equal bins, mean |confidence - frequency| weighted by size."""
+    gaps = np.bincount(calibration_bins(probability), weights=probability - (label == 1), minlength=BINS)
+    return float(np.abs(gaps).sum() / len(probability))
+
+
+def pairs(ids: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (counterparts, their photographs) of all pairs: a synthetic and a real row of the same id."""
+    counterparts, photographs = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
+    photographs = photographs[np.argsort(ids[photographs], kind="stable")]
+    first, last = (np.searchsorted(ids[photographs], ids[counterparts], side) for side in ("left", "right"))
+    partners = last - first
+    within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
+    return np.repeat(counterparts, partners), photographs[np.repeat(first, partners) + within]
+
+
+def wins(synthetic: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Per pair of scores: 1 where the counterpart's is above its photograph's, 1/2 where they are equal."""
+    return (synthetic > real) + (synthetic == real) / 2
+
+
+def win_rate(ids: np.ndarray, score: np.ndarray, label: np.ndarray) -> float:
+    """Share of pairs whose counterpart scores above its own photograph; ties count half."""
+    counterpart, photograph = pairs(ids, label)
+    return float(wins(score[counterpart], score[photograph]).mean())
+
+
+def tpr_at_fpr(score: np.ndarray, label: np.ndarray, fpr: float = 0.01) -> float:
+    """Recall at the lowest threshold that flags at most this share of photographs."""
+    return float(Ranking(score, label).draw().tpr_at_fpr(fpr)[0])
+
+
+def evaluated(source: np.ndarray, label: np.ndarray) -> dict[Any, np.ndarray]:
+    """{source with synthetic images: the rows its metrics are of}, after the published protocol.
+
+    A source of synthetic images is compared with all real images, one that mixes labels is evaluated by itself.
+    """
+    rows = {}
+    for name in np.unique(source).tolist():
+        own = source == name
+        labels = set(label[own].tolist())
+        if labels == {0, 1}:
+            rows[name] = own
+        elif labels == {1}:
+            rows[name] = own | (label == 0)
+    return rows
+
+
+def interval(draws: np.ndarray) -> tuple[float, float]:
+    """The central 95 % of bootstrap draws."""
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return float(low), float(high)

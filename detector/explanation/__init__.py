@@ -1,0 +1,1 @@
+"""What detectors look at: contributions of named concepts, and linear heads read as text."""

@@ -1,0 +1,171 @@
+"""Sections that are tables: the headline, the generalization heat map, other datasets, the audit."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+
+from detector.figures import shade
+from detector.page.blocks import Cell, Section, Table, cell, number, said, two_digits
+from detector.page.report import Report
+from detector.tables import PUBLISHED, RELATIONS
+
+
+def headline(report: Report) -> Section | None:
+    """Mean AP by how training and test generators are related, one table a kind of detector."""
+    tables = []
+    for kind in report.kinds:
+        found = report.headline.get(kind, {})
+        rows = [(words, found[relation]) for relation, words in RELATIONS.items() if relation in found]
+        if rows:
+            columns = ["trained and tested on", "AP", "difference from the same generator", "AP, originals new to the CLIP"]
+            columns += ["AP where it can be matched", "matched AP", "cells"]
+            tables.append(Table(f"{kind} detector: mean average precision", columns, [(words, _relation(row)) for words, row in rows]))
+    if not tables:
+        return None
+    if compared := report.headline.get("differences"):
+        rows = [(name.replace("-minus-", " minus "), [cell(row, "AP", "+")]) for name, row in compared.items()]
+        tables.append(Table("Detectors trained on all generators, compared", ["difference", "AP"], rows))
+    sentences = [
+        "Average precision (AP) is how well a detector ranks counterparts above photographs: 1 is perfect, 0.5 is chance. "
+        "Every score is of an original the detector never saw; below each value stands its 95\u00a0% interval. Differences are "
+        "paired: both sides are of the same originals in each draw.",
+        "Matched AP takes the photograph, passed through the generator's own autoencoder, in place of the photograph: what a "
+        "detector still finds then is not the autoencoder's softness. Beside it stands the AP of the very same cells without that.",
+    ]
+    return Section("headline", "How far each detector generalizes", sentences, tables=tables)
+
+
+def _relation(row: Mapping) -> list[Cell]:
+    matched = row.get("matched", {})
+    difference = cell(row.get("minus_same_generator", {}), "AP", "+")
+    values = [cell(row, "AP"), difference, cell(row, "AP_unseen"), cell(matched, "AP"), cell(matched, "matched_AP")]
+    return [*values, Cell(str(row["cells"]))]
+
+
+def generalization(report: Report) -> Section | None:
+    """Every training set on every generator, coloured: one table a kind of detector, all but the first folded."""
+    tables = []
+    for kind in report.kinds if report.families else []:
+        metrics = {name: row for name, row in report.generalization.get(kind, {}).items() if isinstance(row, Mapping)}
+        first = [name for name in (*report.families, "all", *(f"without-{name}" for name in report.families)) if name in metrics]
+        rows = []
+        for name in [*first, *sorted(set(metrics) - set(first))]:
+            tested = metrics[name]["generators"]
+            cells = [_heat(tested.get(other, {}), "AP", _mark(name, other)) for other in report.families]
+            rows.append((name, [*cells, _heat(metrics[name], "mAP", "")]))
+        if rows:
+            columns = ["trained on ↓  tested on →", *report.families, "mean"]
+            tables.append(Table(f"{kind} detector: AP by training set and generator", columns, rows, folded=bool(tables)))
+    if not tables:
+        return None
+    sentence = (
+        "Blue is chance, yellow is perfect. A solid frame marks the generator a detector was trained on alone, a dashed frame the one "
+        "generator it was not trained on: the gap between the two is what generalization costs."
+    )
+    return Section("generalization", "Which training finds which generator", [sentence], tables=tables)
+
+
+def _mark(training_set: str, generator: str) -> str:
+    return "same" if training_set == generator else "left-out" if training_set == f"without-{generator}" else ""
+
+
+def _heat(row: Mapping, key: str, mark: str) -> Cell:
+    return cell(row, key, colours=shade(row[key]) if key in row else None, mark=mark)
+
+
+def benchmarks(report: Report) -> Section | None:
+    """mAP across datasets, the published number below ours where both have the cell."""
+    tables = []
+    for kind in report.kinds if report.benchmarks else []:
+        found = report.benchmarks.get(kind, {})
+        tested = _ordered({name for row in found.values() for name in row}, report.name)
+        published = _published(kind)
+        rows = [
+            (train, [_across(found[train].get(test, {}), published.get((train, test))) for test in tested])
+            for train in _ordered(found, report.name)
+        ]
+        if rows:
+            tables.append(Table(f"{kind} detector: mAP across datasets", ["trained on ↓  tested on →", *tested], rows))
+    if not tables:
+        return None
+    sentence = (
+        "Mean average precision over the sources of synthetic images of each dataset, each against all its real images. Images whose "
+        "originals a detector was trained on are withheld from it; “against own” is the paired difference from the detector trained on "
+        "the tested dataset itself."
+    )
+    sentences = [sentence]
+    if any(line.startswith("published") for table in tables for _, cells in table.rows for cell in cells for line in cell.below):
+        sentences.append("Published: Willi, Mathys, Graber, arXiv 2602.12381, with CLIP ViT-L/14 at 336 pixels, printed with two digits.")
+    return Section("benchmarks", "Other datasets", sentences, tables=tables)
+
+
+def _ordered(names: Iterable[str], home: str) -> list[str]:
+    return sorted(names, key=lambda name: (name != home, name == "combined", name))
+
+
+def _published(kind: str) -> dict[tuple[str, str], str]:
+    """{(trained on, tested on): mAP} of the published detector of this kind."""
+    with open(PUBLISHED, newline="", encoding="utf-8") as text:
+        rows = [row for row in csv.DictReader(text) if row["detector"] == ("concept" if kind == "concept" else "linear")]
+    return {(row["trained_on"], row["tested_on"]): row["mAP"] for row in rows}
+
+
+def _across(row: Mapping, published: str | None) -> Cell:
+    difference = f"{said(row['minus_own'], 'mAP', '+')} against own" if "minus_own" in row else ""
+    withheld = f"{row['withheld']} images withheld" if row.get("withheld") else ""
+    return cell(row, "mAP", also=(difference, withheld, f"published {published}" if published else ""))
+
+
+def audit(report: Report) -> Section | None:
+    """Whatever the audit measured: entries of plain numbers share a table, nested ones have their own."""
+    plain, nested = {}, {}
+    for name, found in (report.audit or {}).items():
+        inside = isinstance(found, Mapping) and any(isinstance(value, Mapping) for value in found.values())
+        (nested if inside else plain)[name] = found if isinstance(found, Mapping) else {"value": found}
+    tables = [nested_table("What was built", plain)] if plain else []
+    for name, found in nested.items():
+        entries = found if all(isinstance(value, Mapping) for value in found.values()) else {"value": found}
+        tables.append(nested_table(name, entries, transposed=True))
+    sentences = ["What could give the label away other than the picture: sizes, formats, missing counterparts, repeated images."]
+    return Section("audit", "Audit", sentences, tables=tables) if tables else None
+
+
+def grounding_tables(kind: str, grounding: Mapping) -> list[Table]:
+    """What stands behind the sentences on one linear head in words."""
+    steps = sorted(grounding["span"].items(), key=lambda item: item[1]["step"])
+    span = [(name, [Cell(two_digits(row[key])) for key in ("explained", "held_out")]) for name, row in steps]
+    columns = ["concepts, one after the other", "share of its variance explained so far", "on originals not fitted on"]
+    tables = [Table(f"{kind} detector: concepts that predict its score", columns, span, folded=True)]
+    controls = {name.replace("_", " "): row for name, row in grounding["controls"].items()}
+    tables.append(nested_table(f"{kind} detector: the same numbers for directions and texts without meaning", controls, folded=True))
+    if "directions" in grounding:
+        rows = []
+        for place, row in sorted(grounding["directions"].items(), key=lambda item: int(item[0])):
+            name, found = next(iter(row["associations"].items()))
+            strongest = f"{two_digits(found['low'], '+')} to {two_digits(found['high'], '+')}"
+            rows.append(
+                (place, [Cell(two_digits(row["stability"])), Cell(name), Cell(two_digits(found["correlation"], "+"), (strongest,))])
+            )
+        columns = ["direction", "how alike refits are", "strongest concept", "correlation"]
+        tables.append(Table(f"{kind} detector: its single directions, arbitrary up to a rotation", columns, rows, folded=True))
+    return tables
+
+
+def nested_table(caption: str, entries: Mapping[str, Mapping], transposed: bool = False, folded: bool = False) -> Table:
+    """Rows are entries and columns what was measured of them, or the other way round."""
+    flat = {name: _flat(found) for name, found in entries.items()}
+    keys = list(dict.fromkeys(key for found in flat.values() for key in found))
+    if transposed:
+        rows = [(key, [Cell(flat[name].get(key, "–")) for name in flat]) for key in keys]
+        return Table(caption, ["measured", *flat], rows, folded)
+    return Table(caption, ["", *keys], [(name, [Cell(found.get(key, "–")) for key in keys]) for name, found in flat.items()], folded)
+
+
+def _flat(found: Mapping, before: str = "") -> dict[str, str]:
+    """{path of a leaf: its number}."""
+    out = {}
+    for key, value in found.items():
+        path = f"{before}{key}".replace("_", " ")
+        out |= _flat(value, f"{path} / ") if isinstance(value, Mapping) else {path: number(value)}
+    return out

@@ -1,0 +1,116 @@
+"""synthclic detect with published checkpoints: from pixels to verdict, and every way to misuse it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from detector.cli import main
+from tests.conftest import textured
+from tests.tiny.clip import save_open_clip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return save_open_clip(tmp_path_factory.mktemp("clip") / "tiny", side=336)
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed, suffix in enumerate(("png", "jpg", "webp")):
+        textured(seed, 400, 350).save(folder / f"{seed}.{suffix}")
+    (folder / "torn.png").write_bytes(b"torn")
+    return folder
+
+
+def linear(path: Path, width: int = 64) -> tuple[Path, np.ndarray]:
+    torch.manual_seed(1)
+    weight = torch.randn(1, width)
+    state = {"model.classification_head.fc.weight": weight, "model.classification_head.fc.bias": torch.zeros(1)}
+    torch.save({"state_dict": state, "model_type": "linear"}, path)
+    return path, weight[0].double().numpy()
+
+
+def concept(path: Path, count: int = 3, width: int = 32) -> Path:
+    torch.manual_seed(2)
+    shapes = {"text_embeddings": (count, width), "W_concepts.weight": (count, width), "W_concepts.bias": (count,)}
+    shapes |= {"W_classifier.weight": (1, count), "W_classifier.bias": (1,)}
+    torch.save({"state_dict": {f"model.{n}": torch.randn(shape) for n, shape in shapes.items()}, "model_type": "concept"}, path)
+    return path
+
+
+def lines(capsys) -> list[list[str]]:
+    return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_published_checkpoint_judges_pixels(clip, images, tmp_path, capsys):
+    from detector.clip import Clip
+
+    path, weight = linear(tmp_path / "probe.ckpt")
+    main(["detect", str(images), "--detector", str(path), "--clip", str(clip)])
+    found = lines(capsys)
+    assert [line[1] for line in found][-1] == "unreadable" and len(found) == 4
+    preprocessing = {"resize": 336, "interpolation": "bilinear", "crop": 336}
+    seen = Clip(clip, preprocessing={**Clip(clip).preprocessing, **preprocessing})
+    pictures = [Image.open(line[0]).convert("RGB") for line in found[:3]]
+    logits = seen.features(pictures).pooled.astype(np.float64) @ weight
+    for line, logit in zip(found, logits, strict=False):
+        assert line[1] == ("synthetic" if logit > 0 else "real")
+        assert float(line[2]) == pytest.approx(1 / (1 + np.exp(-logit)), abs=2e-3)
+        assert "never calibrated" in line[3]
+
+
+def test_concepts_of_a_checkpoint_are_numbered_or_named_from_a_vocabulary(clip, images, tmp_path, capsys):
+    path = concept(tmp_path / "concepts.ckpt")
+    command = ["detect", str(images / "0.png"), "--detector", str(path), "--clip", str(clip), "--json"]
+    main([*command, "--explain"])
+    (found,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert set(found["concepts"]) <= {"concept-1", "concept-2", "concept-3"} and len(found["concepts"]) > 1
+    assert found["concept_verdict"] == found["verdict"]
+    vocabulary = tmp_path / "words.csv"
+    vocabulary.write_text("name,low,high\nhaze,clear,hazy\ngrain,clean,grainy\nglow,plain,glowing\n")
+    main([*command, "--concepts", str(vocabulary)])
+    (named,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert set(named["concepts"]) <= {"haze", "grain", "glow"}
+    assert list(named["concepts"].values()) == list(found["concepts"].values())
+
+
+def test_csv_has_a_row_a_file_and_quotes_what_needs_it(clip, tmp_path, capsys):
+    name = tmp_path / 'a "strange", name.png'
+    textured(0, 340, 340).save(name)
+    main(["detect", str(name), "--detector", str(linear(tmp_path / "probe.ckpt")[0]), "--clip", str(clip), "--csv"])
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["path"] == str(name) and 0 <= float(row["probability"]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (lambda d: ["--detector", str(d / "none")], "is no detector"),
+        (lambda d: ["--clip", str(d / "none")], "no such folder"),
+        (lambda d: ["--clip", str(d)], "holds no CLIP"),
+        (lambda d: ["--detector", str(linear(d / "wide.ckpt", 1024)[0])], "its pooled features have width 64, this detector reads 1024"),
+        (lambda d: ["--explain"], "decides by no named concepts"),
+        (lambda d: ["--batch-size", "0"], "give 1 or more"),
+    ],
+)
+def test_misuse_is_explained_before_anything_is_read(clip, images, tmp_path, arguments, message):
+    given = ["--detector", str(linear(tmp_path / "probe.ckpt")[0]), "--clip", str(clip), *arguments(tmp_path)]
+    with pytest.raises(SystemExit, match=message) as stopped:
+        main(["detect", str(images), *given])
+    assert "\n" not in str(stopped.value)
+
+
+def test_a_vocabulary_of_another_length_is_refused(clip, images, tmp_path):
+    vocabulary = tmp_path / "words.csv"
+    vocabulary.write_text("name,low,high\nhaze,clear,hazy\n")
+    path = concept(tmp_path / "concepts.ckpt")
+    with pytest.raises(SystemExit, match="names 1 concepts, the detector has 3"):
+        main(["detect", str(images), "--detector", str(path), "--clip", str(clip), "--concepts", str(vocabulary)])

@@ -1,0 +1,112 @@
+"""Asking about files: verdicts in order, bad files reported, doubts stated, concepts named."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detector.calibration import Calibration
+from detector.clip import Features
+from detector.detecting import findings, image_files
+from detector.domain import Domain
+from detector.estimators.concept import ConceptDetector
+from detector.estimators.linear import LinearProbe
+from detector.saved import Detector
+from pipeline.errors import UserError
+
+CLIP = {"id": "brightness", "revision": "r", "preprocessing": {}}
+
+
+class Brightness:
+    """Stands in for a CLIP: its features are an image's mean colour, in [0, 1]."""
+
+    def __init__(self):
+        self.batches = []
+
+    def features(self, images):
+        self.batches.append(len(images))
+        x = np.array([np.asarray(image).mean((0, 1)) / 255 for image in images], np.float32)
+        return Features(x, x, CLIP)
+
+
+def fitted(classifier, **learned):
+    for name, value in {**learned, "n_features_in_": 3, "classes_": np.array([0, 1])}.items():
+        setattr(classifier, name, value)
+    return classifier
+
+
+def detector(**other) -> Detector:
+    """Bright images are synthetic; from 0.4 to 0.6 it is unsure; far from grey it knows nothing."""
+    probe = fitted(LinearProbe(), coef_=np.array([4.0, 4.0, 4.0]), intercept_=-6.0)
+    grey = np.ones((1, 3)) / np.sqrt(3)
+    domain = Domain(np.full(3, 0.5), grey, np.array([1.0]), rest=1e-4, limit=100.0)
+    training = {"photographs": 30, "originals": 3, "dataset": "test"}
+    return Detector("linear", probe, "pooled", CLIP, None, Calibration(1, 0, 0, -1.2, 1.2, 50), domain, training, **other)
+
+
+def concepts() -> Detector:
+    learned = {
+        "concepts_": np.eye(3),
+        "gate_": np.zeros((3, 3)),
+        "gate_bias_": np.array([9.0, 9.0, -99.0]),
+        "coef_": np.array([5.0, -1.0, 7.0]),
+        "intercept_": 0.0,
+        "mean_": np.zeros(3),
+        "deviation_": np.ones(3),
+        "centre_": np.zeros(3),
+        "spread_": np.ones(3),
+    }
+    named = [{"name": name, "low": "", "high": "", "accuracy": 0.9} for name in ("red", "green", "blue")]
+    return Detector("concept", fitted(ConceptDetector(), **learned), "projected", CLIP, concepts=named)
+
+
+def save(path, colour) -> None:
+    Image.new("RGB", (20, 10), colour).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / "a bright.png", (250, 250, 250))
+    save(tmp_path / "b dark.jpg", (5, 5, 5))
+    save(tmp_path / "c grey.png", (128, 128, 128))
+    save(tmp_path / "d red.png", (255, 0, 0))
+    (tmp_path / "e torn.png").write_bytes(b"\x89PNG torn")
+    (tmp_path / "f empty.jpg").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_every_file_gets_its_finding_in_order_whatever_the_batches(folder):
+    wanted = ["synthetic", "real", "unsure", "unsure", "unreadable", "unreadable"]
+    for size in (1, 2, 64):
+        clip = Brightness()
+        found = list(findings(image_files([folder]), detector(), clip, batch_size=size))
+        assert [finding.verdict for finding in found] == wanted and max(clip.batches) <= size
+        assert [finding.path[len(str(folder)) + 1] for finding in found] == list("abcdef")
+    assert found[0].probability > 0.9 > 0.1 > found[1].probability
+    assert "threshold" in found[2].reason and "far from the images" in found[3].reason
+    assert found[4].reason and found[4].probability is None and "\n" not in found[5].reason
+
+
+def test_a_detector_of_few_originals_says_so_on_every_verdict(folder):
+    found = [f for f in findings(image_files([folder]), detector(), Brightness()) if f.verdict != "unreadable"]
+    assert all(f.note == "a demonstration, trained on 30 photographs of 3 originals (test)" for f in found)
+    published = Detector("linear", detector().classifier, "pooled", training={"dataset": "published"})
+    (one,) = findings([folder / "a bright.png"], published, Brightness())
+    assert one.note == "its probabilities were never calibrated"
+
+
+def test_the_concepts_that_decided_are_named_the_greatest_first_and_closed_ones_never(folder):
+    (one,) = findings([folder / "d red.png"], detector(), Brightness(), concepts())
+    assert list(one.concepts) == ["red"] and one.concepts["red"] == pytest.approx(5, abs=0.01)
+    assert one.verdict == "unsure" and one.concept_verdict == "synthetic"
+    (grey,) = findings([folder / "c grey.png"], concepts(), Brightness(), concepts())
+    assert list(grey.concepts) == ["red", "green"] and grey.concepts["green"] < 0
+
+
+def test_no_file_is_opened_before_every_path_is_known_to_exist(folder):
+    with pytest.raises(UserError, match="missing.png: no such file"):
+        list(image_files([folder, folder / "missing.png"]))
+    (folder / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no images"):
+        list(image_files([folder / "empty"]))
+    assert list(image_files([folder / "notes.txt"])) == [folder / "notes.txt"], "a file that is named is looked at"
