@@ -31,28 +31,35 @@ class Calibration:
     def probability(self, logit: np.ndarray) -> np.ndarray:
         return sigmoid(self.slope * np.asarray(logit) + self.offset)
 
-    def verdict(self, logit: np.ndarray) -> np.ndarray:
+    def verdict(self, logit: np.ndarray, far: np.ndarray | bool = False) -> np.ndarray:
         """Codes into VERDICTS."""
-        logit = np.asarray(logit)
-        side = np.where(logit > self.threshold, SYNTHETIC, REAL)
-        return np.where((logit > self.low) & (logit < self.high), UNSURE, side)
+        return verdicts(np.asarray(logit), self.threshold, self.low, self.high, far)
+
+
+def verdicts(logit: np.ndarray, threshold, low, high, far) -> np.ndarray:
+    """Codes into VERDICTS: the side of the threshold, or unsure from `low` to `high`, ends included, and where `far`.
+
+    The ends are unsure because scores tie there: a concept detector whose gates are all closed gives every image one logit.
+    """
+    side = np.where(logit > threshold, SYNTHETIC, REAL)
+    between = (np.asarray(low) < high) & (logit >= low) & (logit <= high)
+    return np.where(between | far, UNSURE, side)
 
 
 def calibrate(logit: np.ndarray, label: np.ndarray, unsure: float) -> Calibration:
     """The calibration that validation images ask for; the identity where they are not of both classes.
 
-    `unsure` is the share of errors that a firm verdict may make in each class: above `high` lie at most that share of the
-    photographs, below `low` at most that share of the counterparts (class-conditional conformal bounds, Vovk 2012). Where
-    the classes lie further apart than that the band is empty.
+    `unsure` is the share of errors that a firm verdict may make in each class: above `high` lies at most that share of the
+    validation photographs, below `low` at most that share of their counterparts. Where the classes lie further apart than
+    that the band is empty. Other originals may well be harder than those of validation; what becomes of it on test images is
+    measured (`firm_false_alarms`, `firm_misses`).
     """
     real, synthetic = np.sort(logit[label == REAL]), np.sort(logit[label == SYNTHETIC])
     if not len(real) or not len(synthetic):
         return Calibration()
     threshold = best_threshold(logit, label)
-    # Rank k of n + 1: a new photograph exceeds the k-th greatest of n with probability k / (n + 1) at most.
-    above, below = int(unsure * (len(real) + 1)), int(unsure * (len(synthetic) + 1))
-    high = real[-above] if above else real[-1]
-    low = synthetic[below - 1] if below else synthetic[0]
+    above, below = int(unsure * len(real)), int(unsure * len(synthetic))
+    high, low = real[len(real) - 1 - above], synthetic[below]
     slope, offset = _platt(logit, label)
     return Calibration(slope, offset, threshold, min(float(low), threshold), max(float(high), threshold), len(logit))
 
@@ -73,10 +80,12 @@ def best_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _platt(logit: np.ndarray, label: np.ndarray) -> tuple[float, float]:
-    """Slope and offset, classes weighted equally. A detector that ranks validation backwards gets slope 0: probability 0.5."""
+    """Slope and offset, classes weighted equally; 0 and 0, so probability 0.5, where validation is ranked backwards or not at all."""
     from sklearn.linear_model import LogisticRegression
 
-    scale = max(float(np.std(logit)), 1e-12)
+    scale = float(np.std(logit))
+    if scale < 1e-9:
+        return 0.0, 0.0
     fitted = LogisticRegression(C=1.0).fit(logit[:, None] / scale, label, sample_weight=balanced_weights(label.astype(float)))
     slope, offset = float(fitted.coef_[0, 0]) / scale, float(fitted.intercept_[0])
     return (slope, offset) if slope > 0 else (0.0, 0.0)

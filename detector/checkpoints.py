@@ -19,11 +19,11 @@ from pipeline.errors import UserError
 
 SUFFIXES = (".ckpt", ".pth", ".pt")
 CLIP_NORMALISATION = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
-HEADS = {"resize": 336, "interpolation": "bilinear", "crop": 336, **CLIP_NORMALISATION}
+HEADS = {"resize": 336, "interpolation": "bilinear", "crop": 336, "offset": "round", **CLIP_NORMALISATION}
 """openai/clip-vit-large-patch14-336 as the paper's repository feeds it to its linear and orthogonal heads."""
-CONCEPTS = {**HEADS, "interpolation": "bicubic"}
+CONCEPTS = {**HEADS, "interpolation": "bicubic", "offset": "floor"}
 """The same CLIP's own processor, which the concept models were trained with."""
-UNIVFD = {"resize": None, "interpolation": "bicubic", "crop": 224, **CLIP_NORMALISATION}
+UNIVFD = {"resize": None, "interpolation": "bicubic", "crop": 224, "offset": "round", **CLIP_NORMALISATION}
 """UnivFD tests on a centre crop of the image as it is (Ojha et al. 2023, CLIP ViT-L/14)."""
 
 

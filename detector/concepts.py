@@ -30,6 +30,10 @@ class Bank:
         return [concept["name"] for concept in self.concepts]
 
 
+NO_CONCEPTS = Bank([], np.empty((0, 0)))
+"""For detectors that decide by none: they need no CLIP."""
+
+
 def concept_bank(folder: Path, recognised: float | None) -> Bank:
     """The concepts of a CLIP folder whose balanced accuracy on held-out edits is at least `recognised`.
 

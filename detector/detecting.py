@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.calibration import VERDICTS
+from detector.calibration import UNSURE, VERDICTS
 from detector.clip import Clip, Features
 from detector.evaluation.metrics import ENOUGH_ORIGINALS
 from detector.saved import Detector
@@ -20,6 +20,8 @@ from pipeline.images import EXTENSIONS, UnreadableImage, read_image
 UNREADABLE = "unreadable"
 SHOWN = 3
 """Concepts named in an explanation."""
+FLAT = 8
+"""Grey levels: what varies less than that shows nothing that could be synthetic, though its features may lie anywhere."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Finding:
     probability: float | None = None  # of synthetic
     reason: str = ""
     note: str = ""
-    concepts: dict[str, float] = field(default_factory=dict)  # contributions to the logit, the greatest first
+    concepts: dict[str, dict[str, float]] = field(default_factory=dict)
+    """{concept: contribution to the logit, and accuracy with which the CLIP recognises it, where measured}, the greatest first."""
     concept_verdict: str = ""  # of the detector whose concepts they are
 
 
@@ -47,7 +50,8 @@ def findings(
     while batch := list(islice(files, batch_size)):
         read = [_read(path) for path in batch]
         images = [image for image in read if not isinstance(image, str)]
-        judged = iter(_judged(clip.features(images), detector, explained_by) if images else ())
+        flat = [np.ptp(np.asarray(image), (0, 1)).max() < FLAT for image in images]
+        judged = iter(_judged(clip.features(images), flat, detector, explained_by) if images else ())
         for path, image in zip(batch, read, strict=True):
             if isinstance(image, str):
                 yield Finding(str(path), UNREADABLE, reason=image)
@@ -90,11 +94,12 @@ def _read(path: Path) -> Any:
         return str(reason)
 
 
-def _judged(features: Features, detector: Detector, explained_by: Detector | None) -> Iterator[dict[str, Any]]:
+def _judged(features: Features, flat: list[bool], detector: Detector, explained_by: Detector | None) -> Iterator[dict[str, Any]]:
     verdict, probability, far = detector.judge(features)
+    verdict = np.where(flat, UNSURE, verdict)
     explained = _explained(features, explained_by) if explained_by else [{}] * len(verdict)
-    for code, p, outside, explanation in zip(verdict, probability, far, explained, strict=True):
-        reason = "far from the images it was trained on" if outside else ""
+    for code, p, blank, outside, explanation in zip(verdict, probability, flat, far, explained, strict=True):
+        reason = "it is of one colour" if blank else "far from the images it was trained on" if outside else ""
         if not reason and VERDICTS[code] == "unsure":
             reason = "too close to the threshold"
         yield {"verdict": VERDICTS[code], "probability": float(p), "reason": reason, **explanation}
@@ -103,9 +108,12 @@ def _judged(features: Features, detector: Detector, explained_by: Detector | Non
 def _explained(features: Features, detector: Detector) -> list[dict[str, Any]]:
     added = detector.classifier.contributions(detector.read(features))
     names = [concept["name"] for concept in detector.concepts] or [f"concept-{m + 1}" for m in range(added.shape[1])]
+    measured = {m: concept.get("accuracy") for m, concept in enumerate(detector.concepts)}
+    accuracy = {m: {"accuracy": value} for m, value in measured.items() if value is not None}
     verdicts = detector.judge(features)[0]
     found = []
     for row, code in zip(added, verdicts, strict=True):
         order = [m for m in np.argsort(-np.abs(row), kind="stable")[:SHOWN] if row[m]]
-        found.append({"concepts": {names[m]: float(row[m]) for m in order}, "concept_verdict": VERDICTS[code]})
+        concepts = {names[m]: {"contribution": float(row[m]), **accuracy.get(m, {})} for m in order}
+        found.append({"concepts": concepts, "concept_verdict": VERDICTS[code]})
     return found

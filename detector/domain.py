@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-COMPONENTS = 32
+COMPONENTS = 64
 INSIDE = 0.99
 """Share of validation images that count as inside."""
 

@@ -57,17 +57,23 @@ class View:
 def plan(views: Views, seed: int) -> dict[str, list[View]]:
     """The views of each of `WHAT`. Those by chance follow from seed, image and number, not from order."""
     altering = {"alterations": alterations.VERSION, "libraries of alterations": versions("numpy", "scipy")}
+
+    def augmented_by(clip: dict, random_weights: int | None) -> list[View]:
+        return [
+            View(f"augmented-{n}", partial(_augmented, seed, n), {"augmented": [seed, n], **altering, **clip}, random_weights)
+            for n in range(views.augmented)
+        ]
+
+    untaught = {"random weights": seed}
     return {
         IMAGES: [View("", _itself, {})],
-        AUGMENTED: [
-            View(f"augmented-{number}", partial(_augmented, seed, number), {"augmented": [seed, number], **altering})
-            for number in range(views.augmented)
-        ],
+        AUGMENTED: augmented_by({}, None),
         ALTERED: [
             View(name, partial(_altered, kind, strength), {"altered": [kind, strength], **altering})
             for name, (kind, strength) in alterations.names(views).items()
         ],
-        RANDOM: [View("", _itself, {"random weights": seed}, seed)],
+        # A control is compared with detectors that have seen augmented views, so its own must have.
+        RANDOM: [View("", _itself, untaught, seed), *augmented_by(untaught, seed)],
     }
 
 

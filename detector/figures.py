@@ -44,7 +44,9 @@ class Estimate:
     high: float
 
 
-def heat_map(path: Path, values: dict[str, dict[str, float]], title: str, label: str = "average precision (chance 0.5)") -> None:
+def heat_map(
+    path: Path, values: dict[str, dict[str, float]], title: str, label: str = "average precision (chance if balanced: 0.5)"
+) -> None:
     """Rows are training sets, columns generators or test sets; `values[train][test]` is an AP, absent where there is none."""
     plt = _pyplot()
     rows, columns = list(values), list(dict.fromkeys(column for row in values.values() for column in row))
@@ -144,8 +146,8 @@ def dot_rows(rows: dict[str, dict[str, Estimate]], series: list[str], label: str
     return _svg(0.7 + (0.12 + 0.11 * len(series)) * len(rows), paint)
 
 
-def interval_bars(rows: dict[str, Estimate], label: str) -> bytes:
-    """SVG of bars from zero, negative ones hatched, with their intervals; first row on top."""
+def interval_bars(rows: dict[str, Estimate], label: str, notes: dict[str, str]) -> bytes:
+    """SVG of bars from zero, negative ones hatched, with their intervals; first row on top, `notes` whole behind their names."""
 
     def paint(axes) -> None:
         for place, found in enumerate(rows.values()):
@@ -154,7 +156,7 @@ def interval_bars(rows: dict[str, Estimate], label: str) -> bytes:
             axes.barh(place, found.value, 0.62, color=colour, hatch=None if synthetic else "////", edgecolor=INK, linewidth=0.3)
             axes.plot([found.low, found.high], [place, place], color=INK, linewidth=1.2)
         axes.axvline(0, color=INK, linewidth=0.8)
-        _name_rows(axes, list(rows))
+        _name_rows(axes, list(rows), notes)
         axes.set_xlabel(label)
 
     return _svg(0.7 + 0.2 * len(rows), paint)
@@ -179,8 +181,9 @@ def _style(index: int) -> dict:
     }
 
 
-def _name_rows(axes, names: list[str]) -> None:
-    axes.set_yticks(range(len(names)), [_printable(name) for name in names])
+def _name_rows(axes, names: list[str], notes: dict[str, str] | None = None) -> None:
+    shown = [_printable(name) if notes is None else f"{_printable(name, 20)} {notes[name]}" for name in names]
+    axes.set_yticks(range(len(names)), shown)
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 

@@ -62,12 +62,10 @@ class Detector:
 
     def judge(self, features: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(verdict codes into calibration.VERDICTS, probability of synthetic, far: outside the training domain and so unsure)."""
-        from detector.calibration import UNSURE
-
         x = self.read(features)
         logit = self.classifier.decision_function(x)
         far = self.domain.outside(x) if self.domain else np.zeros(len(x), bool)
-        return np.where(far, UNSURE, self.calibration.verdict(logit)), self.calibration.probability(logit), far
+        return self.calibration.verdict(logit, far), self.calibration.probability(logit), far
 
     def read(self, features: Any) -> np.ndarray:
         """The array this detector reads. Raises UserError for features of another CLIP, preprocessing or width."""

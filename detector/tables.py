@@ -19,19 +19,23 @@ RELATIONS = {
 
 
 def headline_table(kind: str, headline: dict) -> str:
-    """Rows are relations: mean AP with its interval, the same on originals new to the CLIP, and the matched control."""
-    unseen = headline["originals"] - headline["originals_seen_by_clip"]
+    """Rows are relations: mean AP with its interval, the same on originals new to the CLIP where they are known, matched AP."""
+    seen = headline.get("originals_seen_by_clip")  # of a published CLIP nobody knows
+    unseen = [] if seen is None else [f"AP on the {headline['originals'] - seen} originals new to the CLIP"]
+    columns = ["trained and tested on", "cells", "AP", *unseen, "matched AP", "AP of the matched cells"]
     lines = [
-        f"### {kind}: mean AP over {headline['originals']} originals ({headline['photographs']} photographs; chance is 0.5)",
+        f"### {kind}: mean AP over {headline['originals']} originals ({headline['photographs']} photographs; "
+        "with as many counterparts as photographs chance is 0.5)",
         "",
-        f"| trained and tested on | cells | AP | AP on the {unseen} originals new to the CLIP | matched AP | AP of the matched cells |",
-        "|---|---|---|---|---|---|",
+        f"| {' | '.join(columns)} |",
+        "|" + "---|" * len(columns),
     ]
     for relation, words in RELATIONS.items():
         if relation in headline[kind]:
             row = headline[kind][relation]
             matched = row.get("matched", {})
-            cells = [_value(row, "AP"), _value(row, "AP_unseen"), _value(matched, "matched_AP"), _value(matched, "AP")]
+            new = [] if seen is None else [_value(row, "AP_unseen")]
+            cells = [_value(row, "AP"), *new, _value(matched, "matched_AP"), _value(matched, "AP")]
             lines.append(f"| {words} | {row['cells']} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -53,17 +57,20 @@ def generalization_table(kind: str, metrics: dict) -> str:
 
 
 def control_table(kind: str, metrics: dict) -> str:
-    """For the detector trained on all: each generator's AP beside its controls and its seen and unseen halves."""
-    row = metrics["all"]["generators"]
+    """For the detector trained on all: each generator's AP beside its controls; halves seen and unseen by the CLIP where known."""
+    seen = metrics.get("originals_seen_by_clip")
+    basis = "" if seen is None else f" ({seen} of them seen by the CLIP in its own training)"
+    halves = {} if seen is None else {"AP_seen": "AP, originals seen", "AP_unseen": "AP, unseen"}
+    values = {**halves, "recall": "recall", "specificity": "specificity", "paired_win_rate": "paired win rate"}
+    columns = ["generator", "AP", "matched AP", "reconstruction alone", *values.values()]
     lines = [
-        f"### {kind}, trained on all: what the AP is made of, over {metrics['originals']} originals "
-        f"({metrics['originals_seen_by_clip']} of them seen by the CLIP in its own training)",
+        f"### {kind}, trained on all: what the AP is made of, over {metrics['originals']} originals{basis}",
         "",
-        "| generator | AP | matched AP | reconstruction alone | AP, originals seen | AP, unseen | recall | specificity | paired win rate |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(columns)} |",
+        "|" + "---|" * len(columns),
     ]
-    for name, cell in row.items():
-        plain = [f"{cell[key]:.2f}" if key in cell else "-" for key in ("AP_seen", "AP_unseen", "recall", "specificity", "paired_win_rate")]
+    for name, cell in metrics["all"]["generators"].items():
+        plain = [f"{cell[key]:.2f}" if key in cell else "-" for key in values]
         lines.append(
             f"| {name} | {_value(cell, 'AP')} | {_value(cell, 'matched_AP')} | {_value(cell, 'reconstruction_AP')} | "
             + " | ".join(plain)
@@ -90,14 +97,19 @@ def cross_table(kind: str, metrics: dict[str, dict[str, dict]], datasets: list[s
     return "\n".join(lines) + "\n"
 
 
-def published_table(kind: str, datasets: list[str]) -> str:
-    """The published mAP of this kind of detector in the same shape; empty where none of its datasets takes part."""
+def published(kind: str) -> dict[tuple[str, str], str]:
+    """{(trained on, tested on): mAP as printed} of the published detector of this kind, in the order of the paper."""
     with open(PUBLISHED, newline="", encoding="utf-8") as text:
         rows = [row for row in csv.DictReader(text) if row["detector"] == ("concept" if kind == "concept" else "linear")]
-    tested = list(dict.fromkeys(row["tested_on"] for row in rows))
+    return {(row["trained_on"], row["tested_on"]): row["mAP"] for row in rows}
+
+
+def published_table(kind: str, datasets: list[str]) -> str:
+    """The published mAP of this kind of detector in the same shape; empty where none of its datasets takes part."""
+    value = published(kind)
+    tested = list(dict.fromkeys(test for _, test in value))
     if not set(tested) & set(datasets):
         return ""
-    value = {(row["trained_on"], row["tested_on"]): float(row["mAP"]) for row in rows}
     lines = [
         "### Published for comparison: mAP of the "
         + ("concept model" if kind == "concept" else "linear detectors")
@@ -106,8 +118,8 @@ def published_table(kind: str, datasets: list[str]) -> str:
         "| trained on \\ tested on | " + " | ".join(tested) + " |",
         "|---|" + "---|" * len(tested),
     ]
-    for train in dict.fromkeys(row["trained_on"] for row in rows):
-        lines.append(f"| {train} | " + " | ".join(f"{value[train, test]:.2f}" for test in tested) + " |")
+    for train in dict.fromkeys(train for train, _ in value):
+        lines.append(f"| {train} | " + " | ".join(value[train, test] for test in tested) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ rounding of torchvision, to the bit what open_clip's own transform makes.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,11 +27,16 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 
 
 class Preprocessing(Strict):
-    """`resize` (shorter side, null for none) and `crop` in pixels; `mean` and `std` of values in [0, 1], by channel."""
+    """`resize` (shorter side, null for none) and `crop` in pixels; `mean` and `std` of values in [0, 1], by channel.
+
+    `offset`: whether a crop that cannot be quite central begins at the rounded half of what is left over, as in torchvision,
+    or at the half rounded down, as in transformers.
+    """
 
     resize: Side | None
     interpolation: Literal["bicubic", "bilinear"]
     crop: Side
+    offset: Literal["round", "floor"] = "round"
     mean: list[float] = Field(min_length=3, max_length=3)
     std: list[Annotated[float, Field(gt=0)]] = Field(min_length=3, max_length=3)
 
@@ -41,7 +47,8 @@ class Preprocessing(Strict):
         across, down = max(self.crop - image.width, 0), max(self.crop - image.height, 0)
         if across or down:
             image = ImageOps.expand(image, (across // 2, down // 2, (across + 1) // 2, (down + 1) // 2))
-        left, top = round((image.width - self.crop) / 2), round((image.height - self.crop) / 2)
+        whole = round if self.offset == "round" else math.floor
+        left, top = whole((image.width - self.crop) / 2), whole((image.height - self.crop) / 2)
         return np.array(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def pixels(self, pictures: list[np.ndarray]):
@@ -114,6 +121,7 @@ def of_transformers(folder: Path) -> Preprocessing:
     found = {
         "resize": _shortest(stated.get("size", 224), config) if stated.get("do_resize", True) else None,
         "interpolation": RESAMPLING[stated.get("resample", 3)],
+        "offset": "floor",
         "crop": _square([crop["height"], crop["width"]], config) if isinstance(crop, dict) else crop,
         "mean": stated.get("image_mean", OPENAI_MEAN) if normalised else [0.0] * 3,
         "std": stated.get("image_std", OPENAI_STD) if normalised else [1.0] * 3,

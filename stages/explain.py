@@ -10,33 +10,34 @@ from detector.evaluation.crossfit import CrossFit, arguments, cross_fit, estimat
 from detector.evaluation.generalization import Table, with_interval
 from detector.explanation.controls import controls, stability
 from detector.explanation.cues import contributions, cues
-from detector.explanation.grounding import Reference, activation_span, associations, unexplained
+from detector.explanation.grounding import Reference, activation_span, associations, head_span, unexplained
 from detector.features import AUGMENTED, IMAGE, IMAGES, FeatureTable, read_features
 from detector.saved import load_detector
 from pipeline.dataset import PHOTOGRAPHS
+from pipeline.errors import UserError
 from pipeline.files import replacing_folder, write_metrics
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.records import write_table
 from pipeline.seeds import seed_of
-from stages.run import run
+from stages.run import one_thread, run
 
 CLIP, FEATURES, DETECTORS = Path("data/models/clip"), Path("data/features"), Path("data/detectors")
 TEXTS = 8
 """Concepts named for a direction."""
+FEWEST = 3
+"""Originals: one to judge on, one to choose a penalty on, one to fit on."""
 REFITS = 4
 """Fits on originals drawn anew, beside the kept one: what stability is judged from."""
 
 
 def main(params: Params) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    name, sources = ("all", [PHOTOGRAPHS, *params.generators]) if params.generators else ("", [])
-    if not name:
+    one_thread()
+    if not params.generators:
         write_metrics("metrics/explanation.json", {})  # benchmarks alone: which of them to explain nobody has said
         with replacing_folder("data/explanation"):
             return
+    sources = [PHOTOGRAPHS, *params.generators]
     table = read_features(FEATURES, sources, (IMAGES, AUGMENTED))
     bank = concept_bank(CLIP, params.clip.recognised)
     fits = cross_fit("concept", params, bank, table)
@@ -47,7 +48,7 @@ def main(params: Params) -> None:
         "concepts": cues(fits, added, present, bank.concepts, list(params.generators), cells),
         "gates": _gates(fits, sources, cells, list(params.generators)),
         "projections": _projections(params, bank, table, cells, sources),
-        "grounding": _grounding(params, bank, table, name, sources),
+        "grounding": _grounding(params, bank, table, sources),
     }
     write_metrics("metrics/explanation.json", found)
     rows = np.isfinite(added).all(1) & (table.role == IMAGE)
@@ -63,8 +64,9 @@ def _gates(fits: CrossFit, sources: list[str], cells: Table, generators: list[st
     soft = np.full(len(table), np.nan)
     opened, asked = 0.0, 0
     for fit, part in zip(fits.fits(sources), fits.many, strict=True):
-        x = table.projected[part.test]
-        soft[part.test] = fit.model.soft_logit(x)
+        images = part.test & (table.role == IMAGE)
+        x = table.projected[images]
+        soft[images] = fit.model.soft_logit(x)
         opened, asked = opened + fit.model.sparsity(x) * len(x), asked + len(x)
     found = {"open": opened / asked}
     for name, logit in (("closed", fits.scores(sources).logit), ("soft", soft)):
@@ -101,31 +103,54 @@ def _aps(table: FeatureTable, logit: np.ndarray, cells: Table, generators: list[
     return values, draws
 
 
-def _grounding(params: Params, bank: Bank, table: FeatureTable, name: str, sources: list[str]) -> dict:
+def _grounding(params: Params, bank: Bank, table: FeatureTable, sources: list[str]) -> dict:
     """The heads in words: the effective direction first, which is determined; single directions with their stability."""
-    from detector.clip import Clip
-
-    images = table.where((table.role == IMAGE) & (table.view == ""))
-    reference = Reference(images.pooled, Clip(CLIP).projection, bank.directions, bank.names, images.group, params.seed)
+    reference, basis = _reference(params, bank, table)
     count = min(TEXTS, len(bank.names))
+    square = reference.projection.shape[0] >= reference.projection.shape[1]
     found = {}
     for kind in ("linear", "orthogonal"):
-        weights = load_detector(DETECTORS / kind / name).classifier.coef_
+        weights = load_detector(DETECTORS / kind / "all").classifier.coef_
+        shares = unexplained(reference, weights)[0]
         found[kind] = {
+            "basis": basis,
             "associations": associations(reference, weights, count, params.evaluation.bootstrap),
-            "unexplained": unexplained(reference, weights)[0],
+            # Through a square projection every direction can be reached by some text: 0 would be no finding.
+            "unexplained": {name: value for name, value in shares.items() if name == "vocabulary" or not square},
             "span": activation_span(reference, weights, count),
             "controls": controls(reference, weights, count),
         }
-    kept = load_detector(DETECTORS / "orthogonal" / name).classifier
+    kept = load_detector(DETECTORS / "orthogonal" / "all").classifier
     heads, readouts = _refitted(params, bank, table, sources, kept)
     alike = stability([reference.activations(head).T for head in heads], readouts, params.seed)
     strongest = {
         str(i): {"stability": alike["per_direction"][str(i)], "associations": associations(reference, row, 1, params.evaluation.bootstrap)}
         for i, row in enumerate(kept.projections_, 1)
     }
-    found["orthogonal"] |= {"directions": strongest, "stability": {k: v for k, v in alike.items() if k != "per_direction"}}
+    span = head_span(reference, kept.projections_, count)
+    steps = enumerate(zip(span.picks, span.explained, strict=True), 1)
+    found["orthogonal"] |= {
+        "text_span": {bank.names[pick]: {"step": step, "explained": float(explained)} for step, (pick, explained) in steps},
+        "directions": strongest,
+        "stability": {name: value for name, value in alike.items() if name != "per_direction"},
+    }
     return found
+
+
+def _reference(params: Params, bank: Bank, table: FeatureTable) -> tuple[Reference, dict[str, int]]:
+    """The images that heads are read against: those of the kept detectors' test split, where it has enough originals; else all."""
+    from detector.clip import Clip
+
+    part = split_part(table, params.seed)
+    images = (table.role == IMAGE) & (table.view == "")
+    held_out = images & part.test
+    chosen = table.where(held_out if len(set(table.group[held_out])) >= FEWEST else images)
+    seen = set(table.group[images & (part.train | part.validation)].tolist())
+    groups = set(chosen.group.tolist())
+    if len(groups) < FEWEST:
+        raise UserError(f"photographs.source: {len(groups)} originals are too few to explain a detector with; give at least {FEWEST}")
+    reference = Reference(chosen.pooled, Clip(CLIP).projection, bank.directions, bank.names, chosen.group, params.seed)
+    return reference, {"originals": len(groups), "fitted_on": len(groups & seen)}
 
 
 def _refitted(params: Params, bank: Bank, table: FeatureTable, sources: list[str], kept) -> tuple[list, list]:

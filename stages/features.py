@@ -47,10 +47,13 @@ def _source(name: str, folds: int | None) -> Iterator[Shard]:
         return
     for path in shard_paths(Path("data/generated") / name, "counterparts"):
         rows = read_shard(path, ["image_id", "group", "split", "reconstruction"])
-        decoded = ({**row, "image": row["reconstruction"]} for row in rows if row["reconstruction"])
-        # A reconstruction of a photograph is no photograph: what a detector says of it is a control, its label real.
-        if batch := list(feature_rows(decoded, RECONSTRUCTION, REAL, name)):
-            yield batch, (IMAGES,)
+        decoded: dict[tuple[str, ...], list[dict]] = {}
+        for row in rows:
+            if row["reconstruction"]:
+                decoded.setdefault((IMAGES, *_trained_on(row["split"], folds)), []).append({**row, "image": row["reconstruction"]})
+        for what, some in decoded.items():
+            # A reconstruction of a photograph is no photograph: what a detector says of it is a control, its label real.
+            yield list(feature_rows(some, RECONSTRUCTION, REAL, name)), what
 
 
 def _benchmark(name: str, folds: int | None) -> Iterator[Shard]:

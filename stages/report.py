@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
+from detector.evaluation.generalization import NONE
+from detector.evaluation.metrics import ENOUGH_ORIGINALS
 from detector.evaluation.training_sets import COMBINED, home_sets
 from detector.features import IMAGE
 from detector.figures import collage, heat_map, precision_recall
@@ -73,6 +75,10 @@ def main(params: Params) -> None:
 def _tables(params: Params, headline: dict, metrics: dict, across: dict) -> list[str]:
     datasets = [*([params.dataset.name] if params.generators else []), *params.benchmarks]
     text = []
+    if params.generators and headline["originals"] < ENOUGH_ORIGINALS:
+        text.append(
+            "Originals are few: bootstrap intervals over them undercover, the truth lies outside more often than 5 % of the time.\n"
+        )
     for name, values in metrics.items():
         if params.generators:
             counts = {key: value for key, value in values.items() if not isinstance(value, dict)}
@@ -107,7 +113,7 @@ def _curves(kind: str, training_set: str, tests: dict[str, pc.Expression]) -> di
     from sklearn.metrics import precision_recall_curve
 
     chosen = (pc.field("detector") == kind) & (pc.field("training_set") == training_set) & (pc.field("role") == IMAGE)
-    chosen &= pc.field("control") == "none"
+    chosen &= pc.field("control") == NONE
     curves = {}
     for name, test in tests.items():
         table = pq.read_table("data/scores/scores.parquet", columns=["label", "score"], filters=chosen & test)
@@ -121,7 +127,10 @@ def _curves(kind: str, training_set: str, tests: dict[str, pc.Expression]) -> di
 
 
 def _pictures(params: Params) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
-    """({source: {image_id: picture}}, {image_id: original}) of the photographs to show: one an original, the complete ones first."""
+    """({source: {image_id: picture}}, {image_id: original}) of the photographs to show.
+
+    One an original: those that detectors were asked about and that have all counterparts come first.
+    """
     names = [PHOTOGRAPHS, *params.generators]
     groups: dict[str, str] = {}
     shown: Counter = Counter()  # image_id: sources that have it
@@ -130,11 +139,18 @@ def _pictures(params: Params) -> tuple[dict[str, dict[str, np.ndarray]], dict[st
             shown[row["image_id"]] += 1
             groups[row["image_id"]] = row["group"]
     first_of_group: dict[str, str] = {}
-    for image_id in sorted(shown, key=lambda i: (-shown[i], i)):
+    judged = _judged(params)
+    for image_id in sorted(shown, key=lambda i: (i not in judged, -shown[i], i)):
         first_of_group.setdefault(groups[image_id], image_id)
-    chosen = sorted(first_of_group.values())[:SHOWN]
+    chosen = sorted(sorted(first_of_group.values(), key=lambda i: (i not in judged, i))[:SHOWN])
     pictures = {name: {i: _thumbnail(data) for i, data in _images(name, chosen).items()} for name in names}
     return pictures, {i: groups[i] for i in chosen}
+
+
+def _judged(params: Params) -> set[str]:
+    """The image_ids that have scores: with `folds: null` those of the test split."""
+    home = (pc.field("dataset") == params.dataset.name) & (pc.field("source") == PHOTOGRAPHS)
+    return set(pc.unique(pq.read_table("data/scores/scores.parquet", columns=["image_id"], filters=home)["image_id"]).to_pylist())
 
 
 def _collage(pictures: dict[str, dict[str, np.ndarray]], counterparts: bool, basis: str) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from detector.concepts import concept_bank
+from detector.concepts import NO_CONCEPTS, concept_bank
 from detector.evaluation.crossfit import cross_fit
 from detector.evaluation.generalization import Table
 from detector.evaluation.robustness import altered_cells, cell_of
@@ -12,22 +12,22 @@ from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import write_metrics
 from pipeline.params import Params
 from pipeline.progress import track
-from stages.run import run
+from stages.run import one_thread, run
 
 CLIP, FEATURES = Path("data/models/clip"), Path("data/features")
 
 
 def main(params: Params) -> None:
-    import torch
-
-    torch.set_num_threads(1)
     if not params.generators:
         write_metrics("metrics/robustness.json", {})  # benchmarks are measured as they are
         return
     sources = [PHOTOGRAPHS, *params.generators]
     table = read_features(FEATURES, sources, (IMAGES, AUGMENTED))
     altered = read_features(FEATURES, sources, ALTERED)
-    fits = cross_fit(params.evaluation.headline, params, concept_bank(CLIP, params.clip.recognised), table)
+    one_thread()
+    kind = params.evaluation.headline
+    bank = concept_bank(CLIP, params.clip.recognised) if kind == "concept" else NO_CONCEPTS
+    fits = cross_fit(kind, params, bank, table)
     cells = Table(sorted(set(table.group[fits.asked])), (), params.evaluation.bootstrap, params.seed, PHOTOGRAPHS)
     found: dict = {
         "originals": len(cells.groups),
@@ -36,8 +36,8 @@ def main(params: Params) -> None:
     }
     views = names(params.views)
     for view, cell in track(altered_cells(fits, params, cells, altered, sources), "altered images", total=len(views), unit="view"):
-        kind, strength = views[view]
-        found.setdefault(kind, {})[view.removeprefix(f"{kind}-")] = {"strength": strength, **cell}
+        alteration, strength = views[view]
+        found.setdefault(alteration, {})[view.removeprefix(f"{alteration}-")] = {"strength": strength, **cell}
     write_metrics("metrics/robustness.json", found)
 
 

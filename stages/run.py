@@ -33,3 +33,10 @@ def run(main: Callable[..., None], many: bool = False) -> None:
     except UserError as error:
         first = os.environ.get("RANK", "0") == "0"  # of many processes that fail alike one says so
         sys.exit(f"error: {error}" if first else 1)
+
+
+def one_thread() -> None:
+    """Fitting and reading detectors gains nothing from torch's threads, and the last bits must not depend on the cores."""
+    import torch
+
+    torch.set_num_threads(1)

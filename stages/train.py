@@ -7,8 +7,18 @@ import pyarrow as pa
 
 from detector.calibration import REAL, SYNTHETIC
 from detector.concepts import Bank, concept_bank
-from detector.domain import fit_domain
-from detector.evaluation.crossfit import CrossFit, RowScores, cross_fit, estimator, fit_part, split_part, usable_rows, with_autoencoder
+from detector.evaluation.crossfit import (
+    CrossFit,
+    Part,
+    RowScores,
+    cross_fit,
+    estimator,
+    fit_part,
+    parts,
+    split_part,
+    usable_rows,
+    with_autoencoder,
+)
 from detector.evaluation.generalization import MATCHED, NONE, RANDOM_CLIP, SHUFFLED
 from detector.evaluation.training_sets import COMBINED, trainable, training_sets
 from detector.features import AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, FeatureTable, read_features
@@ -19,15 +29,13 @@ from pipeline.files import replacing_folder
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.records import write_table
-from stages.run import run
+from stages.run import one_thread, run
 
 CLIP, FEATURES = Path("data/models/clip"), Path("data/features")
 
 
 def main(params: Params) -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    one_thread()
     sources = (PHOTOGRAPHS, *params.generators)
     table = read_features(FEATURES, (*sources, *params.benchmarks), (IMAGES, AUGMENTED))
     released = {name: entry.released_on for name, entry in params.generators.items()}
@@ -35,7 +43,9 @@ def main(params: Params) -> None:
     if not sets:
         raise UserError("benchmarks: there is no generator, and no benchmark has a train split with both labels; add either")
     bank = concept_bank(CLIP, params.clip.recognised)
-    random = read_features(FEATURES, sources, (RANDOM,)) if params.generators else None
+    random = read_features(FEATURES, sources, RANDOM) if params.generators else None
+    for name in params.generators:
+        _require_asked(table, parts(table, params.detectors.folds, params.seed), name)
     bar = track(range(len(KINDS) * len(sets)), "training detectors", unit="training set")
     tables: list[pa.Table] = []
     with replacing_folder(Path("data/detectors")) as folder:
@@ -50,6 +60,16 @@ def main(params: Params) -> None:
     bar.close()
     with replacing_folder(Path("data/scores")) as folder:
         write_table(folder / "scores.parquet", pa.concat_tables(tables), row_group=100_000)
+
+
+def _require_asked(table: FeatureTable, many: list[Part], generator: str) -> None:
+    """Raises UserError where no counterpart of a generator would be scored: it would have no place in any table."""
+    asked = np.any([part.test for part in many], axis=0)
+    if not (asked & (table.source == generator) & (table.role == IMAGE)).any():
+        raise UserError(
+            f"generators.{generator}: none of its counterparts is of a test photograph, so nothing can be said of it; "
+            "raise photographs.limit, or remove the generator"
+        )
 
 
 def _scored(fits: CrossFit, home: str, name: str, members: list[str]) -> list[pa.Table]:
@@ -85,16 +105,15 @@ def _keep(fits: CrossFit, params: Params, bank: Bank, members: list[str], folder
     if set(table.label[train]) != {REAL, SYNTHETIC}:
         return  # a benchmark that is scored out-of-fold but has no train split of its own
     model = estimator(kind, fits.settings, bank.directions, params.seed)
-    calibration = fit_part(model, kind, table, usable, part, params.detectors.unsure)
-    x = getattr(table, POINT[kind])
+    fit = fit_part(model, kind, table, usable, part, params.detectors.unsure)
     save_detector(
         Detector(
             kind=kind,
-            classifier=model,
+            classifier=fit.model,
             point=POINT[kind],
             clip=table.clip,
-            calibration=calibration,
-            domain=fit_domain(x[train], x[usable & part.validation]),
+            calibration=fit.calibration,
+            domain=fit.domain,
             training=_training(table, train & (table.view == ""), params.dataset.name),
             concepts=bank.concepts if kind == "concept" else [],
         ),
@@ -130,7 +149,7 @@ def _score_table(fits: CrossFit, home: str, name: str, control: str, scores: Row
             "dataset": np.where(table.benchmark == "", home, table.benchmark)[chosen],
             **columns,
             "score": scores.logit[chosen],
-            **{column: getattr(scores, column)[chosen] for column in ("threshold", "low", "high", "probability")},
+            **{column: getattr(scores, column)[chosen] for column in ("threshold", "low", "high", "probability", "far")},
         }
     )
 

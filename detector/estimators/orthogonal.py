@@ -12,7 +12,7 @@ class OrthogonalLinear(LogitClassifier):
     """a = W x + c with k projections, logit = v.a + d, activations pushed apart (Willi et al. 2026, `clip_orthogonal`).
 
     Loss: cross-entropy + `decorrelation` * `apart(a)` + L2 on W and on v. By default all rows are one batch, minimised by
-    L-BFGS until it converges, so that no learning rate and hardly the seed matters; the penalty is then the squared
+    L-BFGS for `max_iter` iterations, so that no learning rate and hardly the seed matters; the penalty is then the squared
     norm of centred activations (smooth at its minimum, and about correlation alone). `preset("paper", "orthogonal")` is
     the published training: batches of 64, whose noise keeps the penalty above 0.3, and uncentred activations, whose means it
     punishes. Being linear throughout, the detector decides no differently from one effective weight vector, `coef_`.
@@ -22,7 +22,8 @@ class OrthogonalLinear(LogitClassifier):
     projections : int
         k; reduced to the feature width where that is smaller.
     decorrelation : float
-        Weight of the orthogonality term.
+        Weight of the orthogonality term, 0.33 as published. On the embedded profile's validation folds it neither helps nor
+        hurts (mean AP 0.762, without it 0.769).
     label_smoothing : float
         s of the targets y (1 - s) + (1 - y) s, so that 0.1 gives 0.1 and 0.9.
     standardise : bool

@@ -1,4 +1,4 @@
-"""Named hyper-parameters of the detectors; the estimators' own defaults are what did best on validation."""
+"""Named hyper-parameters of the detectors; the estimators' own defaults were chosen out-of-fold on the embedded features."""
 
 from __future__ import annotations
 

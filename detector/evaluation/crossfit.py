@@ -17,6 +17,7 @@ import numpy as np
 
 from detector.calibration import REAL, SYNTHETIC, Calibration, calibrate
 from detector.concepts import Bank
+from detector.domain import Domain, fit_domain
 from detector.estimators.base import LogitClassifier
 from detector.estimators.presets import preset
 from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
@@ -84,7 +85,7 @@ def estimator(kind: str, settings: dict, concepts: np.ndarray, seed: int) -> Log
 
 
 def cross_fit(kind: str, params: Params, bank: Bank, table: FeatureTable) -> CrossFit:
-    """The CrossFit of one kind of detector that the parameters ask for."""
+    """The CrossFit of one kind of detector that the parameters ask for; `bank` matters to the concept detector only."""
     detectors = params.detectors
     many = parts(table, detectors.folds, params.seed)
     return CrossFit(kind, arguments(kind, getattr(detectors, kind)), bank.directions, params.seed, table, many, detectors.unsure)
@@ -103,32 +104,7 @@ def usable_rows(table: FeatureTable, sources: list[str], matched: bool = False) 
     through that source's own autoencoder. What is learned then cannot be what the autoencoder does to any picture.
     """
     of_sources = np.isin(table.source, sources)
-    return of_sources & (table.view == "") if matched else of_sources & (table.role == IMAGE)
-
-
-def fit_part(
-    model: LogitClassifier, kind: str, table: FeatureTable, usable: np.ndarray, part: Part, unsure: float, label: np.ndarray | None = None
-) -> Calibration:
-    """Fit on the usable rows of a part's training rows; returns what those of its validation rows calibrate.
-
-    `label` stands for the table's own labels where given.
-    """
-    x, y = getattr(table, POINT[kind]), table.label if label is None else label
-    train, validation = usable & part.train, usable & part.validation
-    if len(set(y[train])) < 2:
-        raise UserError(
-            f"detectors.folds: of {', '.join(sorted(set(table.source[usable].tolist())))} only one class is left to train on; "
-            "lower it, set it to null for the dataset's own splits, or add images"
-        )
-    model.fit(x[train], y[train])
-    if not validation.any():
-        return Calibration()
-    return calibrate(model.decision_function(x[validation]), y[validation], unsure)
-
-
-def with_autoencoder(table: FeatureTable) -> list[str]:
-    """The sources that have reconstructions, in the order of the table."""
-    return list(dict.fromkeys(table.source[table.role == RECONSTRUCTION].tolist()))
+    return of_sources if matched else of_sources & (table.role == IMAGE)
 
 
 @dataclass(frozen=True)
@@ -137,18 +113,49 @@ class Fit:
 
     model: LogitClassifier
     calibration: Calibration
+    domain: Domain
     seen: np.ndarray
+
+
+def fit_part(
+    model: LogitClassifier, kind: str, table: FeatureTable, usable: np.ndarray, part: Part, unsure: float, label: np.ndarray | None = None
+) -> Fit:
+    """Fit on the usable rows of a part's training rows; its validation rows calibrate it and say how far its domain reaches.
+
+    `label` stands for the table's own labels where given. Raises UserError where one class is left to fit on.
+    """
+    x, y = getattr(table, POINT[kind]), table.label if label is None else label
+    train = usable & part.train
+    # Another dataset may have an original in its training split that this one validates with.
+    validation = usable & part.validation & ~np.isin(table.group, np.unique(table.group[train]))
+    if len(set(y[train])) < 2:
+        raise UserError(
+            f"detectors.folds: of {', '.join(sorted(set(table.source[usable].tolist())))} only one class is left to train on; "
+            "lower it, set it to null for the dataset's own splits, or add images"
+        )
+    model.fit(x[train], y[train])
+    calibration = calibrate(model.decision_function(x[validation]), y[validation], unsure) if validation.any() else Calibration()
+    return Fit(model, calibration, fit_domain(x[train], x[validation]), np.unique(table.group[train | validation]))
+
+
+def with_autoencoder(table: FeatureTable) -> list[str]:
+    """The sources that have reconstructions, in the order of the table."""
+    return list(dict.fromkeys(table.source[table.role == RECONSTRUCTION].tolist()))
 
 
 @dataclass(frozen=True)
 class RowScores:
-    """One value a row of a table: the logit and what its detector's calibration made of it; NaN where there is none."""
+    """One value a row of a table: the logit and what its detector's calibration made of it; NaN where there is none.
+
+    `far` says that the row lies outside the domain of its detector.
+    """
 
     logit: np.ndarray
     threshold: np.ndarray
     low: np.ndarray
     high: np.ndarray
     probability: np.ndarray
+    far: np.ndarray
 
 
 class CrossFit:
@@ -170,8 +177,7 @@ class CrossFit:
 
     def _fit(self, usable: np.ndarray, part: Part, label: np.ndarray | None) -> Fit:
         model = estimator(self.kind, self.settings, self.concepts, self.seed)
-        calibration = fit_part(model, self.kind, self.table, usable, part, self.unsure, label)
-        return Fit(model, calibration, np.unique(self.table.group[usable & (part.train | part.validation)]))
+        return fit_part(model, self.kind, self.table, usable, part, self.unsure, label)
 
     def _permuted(self, usable: np.ndarray, number: int) -> np.ndarray:
         """Labels dealt anew among the usable rows, each image's views with it: else a view would tell its image's label."""
@@ -194,7 +200,7 @@ class CrossFit:
         self, other: FeatureTable, parts_of_other: list[Part], sources: list[str], matched: bool = False, shuffled: int = 0
     ) -> RowScores:
         """Likewise of another table's rows, such as altered views: `parts_of_other` says which part scores which of them."""
-        found = RowScores(*(np.full(len(other), np.nan) for _ in range(5)))
+        found = RowScores(*(np.full(len(other), np.nan) for _ in range(5)), far=np.zeros(len(other), bool))
         x = getattr(other, POINT[self.kind])
         for fit, part in zip(self.fits(sources, matched, shuffled), parts_of_other, strict=True):
             rows = part.test & ~np.isin(other.group, fit.seen)
@@ -202,6 +208,7 @@ class CrossFit:
                 continue
             found.logit[rows] = fit.model.decision_function(x[rows])
             found.probability[rows] = fit.calibration.probability(found.logit[rows])
+            found.far[rows] = fit.domain.outside(x[rows])
             found.threshold[rows], found.low[rows], found.high[rows] = fit.calibration.threshold, fit.calibration.low, fit.calibration.high
         return found
 

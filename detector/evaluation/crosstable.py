@@ -8,18 +8,15 @@ a bootstrap over groups, verdicts use the threshold chosen on validation, and ro
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
 
-from detector.evaluation.generalization import Scores, with_interval
-from detector.evaluation.metrics import auroc, average_precision, bootstrap_counts, evaluated
+from detector.evaluation.cells import by_source
+from detector.evaluation.generalization import Scores, firmness, with_interval, with_intervals
+from detector.evaluation.metrics import bootstrap_counts, evaluated, mean_draws
 from detector.features import IMAGE
 from pipeline.errors import UserError
-
-AT_ONCE = 4_000_000
-"""Weights (draws x images) in memory at once."""
 
 
 def metric_keys(names: Iterable[str], where: str) -> dict[str, str]:
@@ -47,40 +44,31 @@ class DatasetCells:
         Where nothing could be scored only the counts are left.
         """
         scores = scores.where(scores.role == IMAGE)
-        known = scores.where(np.isfinite(scores.score))
+        scored = np.isfinite(scores.score)
+        known = scores.where(scored)
         cell: dict = {"images": len(known.score), "groups": len(set(known.group)), "withheld": len(scores.score) - len(known.score)}
-        sources, draws = {}, []
-        for source, rows in evaluated(scores.source, scores.label).items():
-            rows = rows & np.isfinite(scores.score)
-            if len(set(scores.label[rows])) < 2:
-                sources[keys[source]] = {"images": int(rows.sum())}  # withheld, all of it or all that it is compared with
-                continue
-            part = scores.where(rows)
-            draw = self._draws(part)
-            sources[keys[source]] = {"images": int((part.source == source).sum()), **with_interval("AP", [_ap(part)], [draw])}
-            draws.append((_ap(part), draw))
-        cell["sources"] = sources
-        if not draws:
+        rows_of = {source: rows[scored] for source, rows in evaluated(scores.source, scores.label).items()}
+        cell["sources"] = {keys[source]: {"images": int((known.source == source).sum())} for source in rows_of}
+        rows_of = {source: rows for source, rows in rows_of.items() if len(set(known.label[rows])) == 2}
+        if not rows_of:  # withheld, all of each source or all that it is compared with
             return cell, None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a draw in which no source has a synthetic image is no draw
-            mean = np.nanmean([draw for _, draw in draws], axis=0)
-        over = known.score > known.threshold
-        cell |= with_interval("mAP", [float(np.mean([ap for ap, _ in draws]))], [mean])
-        cell |= {
-            "AUROC": auroc(known.score, known.label),
-            "accuracy": float((over == (known.label == 1)).mean()),
-            "specificity": float((~over[known.label == 0]).mean()),
-            "recall": float(over[known.label == 1].mean()),
-        }
-        return cell, mean
-
-    def _draws(self, scores: Scores) -> np.ndarray:
-        places = np.searchsorted(self.groups, scores.group)
-        step = max(1, AT_ONCE // len(places))
-        counts = (self.counts[start : start + step] for start in range(0, len(self.counts), step))
-        return np.concatenate([average_precision(scores.score, scores.label, some[:, places]) for some in counts])
-
-
-def _ap(scores: Scores) -> float:
-    return float(average_precision(scores.score, scores.label)[0])
+        whole, parts = by_source(
+            rows_of,
+            known.image_id,
+            len(self.groups),
+            score=known.score,
+            label=known.label,
+            verdict=known.score > known.threshold,
+            probability=known.probability,
+            group=np.searchsorted(self.groups, known.group),
+        )
+        aps, draws = [], []
+        for source, part in parts.items():
+            values, drawn = part.once(), part.drawn(self.counts)
+            cell["sources"][keys[source]] |= with_intervals(values, drawn)
+            aps.append(values["AP"])
+            draws.append(drawn["AP"])
+        values = whole.once()
+        del values["AP"]  # of all sources together it says how many synthetic images there are
+        cell |= with_interval("mAP", aps, draws) | with_intervals(values, whole.drawn(self.counts)) | firmness(known)
+        return cell, mean_draws(draws)

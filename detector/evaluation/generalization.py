@@ -8,16 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from detector.evaluation.metrics import (
-    ENOUGH_ORIGINALS,
-    auroc,
-    average_precision,
-    bootstrap_counts,
-    calibration_error,
-    interval,
-    tpr_at_fpr,
-    win_rate,
-)
+from detector.calibration import REAL, SYNTHETIC, UNSURE, verdicts
+from detector.evaluation.cells import Judged, portions
+from detector.evaluation.metrics import Ranking, bootstrap_counts, interval, mean_draws, pairs
 from detector.evaluation.training_sets import later
 from detector.features import IMAGE, RECONSTRUCTION
 
@@ -42,6 +35,7 @@ class Scores:
     low: np.ndarray  # between low and high the detector is unsure
     high: np.ndarray
     probability: np.ndarray  # of synthetic, calibrated
+    far: np.ndarray  # bool: outside the training domain of the detector that gave the score, which is then unsure too
 
     def where(self, mask: np.ndarray) -> Scores:
         return Scores(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
@@ -52,15 +46,18 @@ class Cell:
     """One generator's counterparts against all photographs."""
 
     values: dict[str, float]
-    draws: dict[str, np.ndarray]  # bootstrap draws of those values that are average precisions
+    draws: dict[str, np.ndarray]  # bootstrap draws of those values that have an interval
 
 
 class Table:
-    """Computes cells with one set of bootstrap draws, the same for all."""
+    """Computes cells with one set of bootstrap draws, the same for all.
 
-    def __init__(self, groups: list[str], seen: Iterable[str], draws: int, seed: int, photographs: str):
+    `seen` are the groups that the CLIP was trained on; None where nobody knows: cells then tell no AP_seen from AP_unseen.
+    """
+
+    def __init__(self, groups: list[str], seen: Iterable[str] | None, draws: int, seed: int, photographs: str):
         self.groups = sorted(groups)
-        self.seen = set(seen)
+        self.seen = None if seen is None else sorted(set(seen))
         self.counts = bootstrap_counts(len(self.groups), draws, seed)
         self.photographs = photographs
 
@@ -68,24 +65,23 @@ class Table:
         """Metrics of `generator` against all photographs."""
         plain = scores.where(scores.control == NONE)
         pair = plain.where((plain.role == IMAGE) & np.isin(plain.source, [self.photographs, generator]))
-        cell = Cell({}, {})
-        self._ap(cell, "AP", pair)
-        over = pair.score > pair.threshold
-        cell.values |= {
-            "AUROC": auroc(pair.score, pair.label),
-            "accuracy": float((over == (pair.label == 1)).mean()),
-            "specificity": float((~over[pair.label == 0]).mean()),
-            "recall": float(over[pair.label == 1].mean()),
-            "ECE": calibration_error(pair.probability, pair.label),
-            "unsure": float(((pair.score > pair.low) & (pair.score < pair.high)).mean()),
-            "paired_win_rate": win_rate(pair.image_id, pair.score, pair.label),
-        }
-        if len(self.groups) >= ENOUGH_ORIGINALS:
-            cell.values["TPR_at_1pct_FPR"] = tpr_at_fpr(pair.score, pair.label)
-        for name, inside in (("AP_seen", True), ("AP_unseen", False)):
-            part = pair.where(np.isin(pair.group, sorted(self.seen)) == inside)
-            if len(set(part.label)) == 2:
-                self._ap(cell, name, part)
+        judged = Judged(
+            score=pair.score,
+            label=pair.label,
+            verdict=pair.score > pair.threshold,
+            probability=pair.probability,
+            group=np.searchsorted(self.groups, pair.group),
+            groups=len(self.groups),
+            paired=pairs(pair.image_id, pair.label),
+        )
+        draws = judged.drawn(self.counts)
+        cell = Cell(with_intervals(judged.once(), draws) | firmness(pair), draws)
+        if self.seen is not None:
+            seen = np.isin(pair.group, self.seen)
+            for name, rows in (("AP_seen", seen), ("AP_unseen", ~seen)):
+                part = pair.where(rows)
+                if len(set(part.label)) == 2:
+                    self._ap(cell, name, part)
         self._controls(cell, scores, generator)
         return cell
 
@@ -113,14 +109,29 @@ class Table:
 
     def ap_of(self, score: np.ndarray, label: np.ndarray, group: np.ndarray) -> tuple[float, np.ndarray]:
         """Average precision of these rows, and its bootstrap draws."""
-        draws = average_precision(score, label, self.counts[:, np.searchsorted(self.groups, group)])
-        return float(average_precision(score, label)[0]), draws
+        ranking = Ranking(score, label, np.searchsorted(self.groups, group))
+        draws = [ranking.draw(some).average_precision() for some in portions(self.counts, len(score))]
+        return float(ranking.draw().average_precision()[0]), np.concatenate(draws)
 
     def _ap(self, cell: Cell, name: str, *scores: Scores) -> None:
         """One value, or the mean over several scorings of the same images."""
         values, draws = zip(*(self.ap_of(one.score, one.label, one.group) for one in scores), strict=True)
         cell.values |= with_interval(name, list(values), list(draws))
-        cell.draws[name] = np.mean(draws, axis=0)
+        cell.draws[name] = mean_draws(draws)
+
+
+def firmness(scores: Scores) -> dict[str, float]:
+    """What people are told: the shares of images it is unsure of (`far` ones among them), and of the firm answers that are wrong.
+
+    `firm_false_alarms` is of all photographs, `firm_misses` of all counterparts.
+    """
+    told = verdicts(scores.score, scores.threshold, scores.low, scores.high, scores.far)
+    return {
+        "unsure": float((told == UNSURE).mean()),
+        "far": float(scores.far.mean()),
+        "firm_false_alarms": float((told[scores.label == REAL] == SYNTHETIC).mean()),
+        "firm_misses": float((told[scores.label == SYNTHETIC] == REAL).mean()),
+    }
 
 
 def _joined(real: Scores, synthetic: Scores) -> Scores:
@@ -139,7 +150,7 @@ class Summary:
     released: Mapping[str, str | None]  # dates of the generators that have one
 
     def mean(self, chosen: list[tuple[str, str]], key: str = "AP", among: str | None = None) -> dict[str, float]:
-        """Mean of an average precision over the cells (training set, generator) that have it, with its interval.
+        """Mean of a value over the cells (training set, generator) that have it, with its interval.
 
         `among` keeps to the cells that also have that other value, so that two means are of the same cells. Empty where
         no cell is left.
@@ -199,9 +210,17 @@ class Summary:
 
 
 def with_interval(name: str, values: list[float], draws: list[np.ndarray]) -> dict[str, float]:
-    """The mean of values, and the 95 % interval of the mean of their draws."""
-    low, high = interval(np.mean(draws, axis=0))
-    return {name: float(np.mean(values)), f"{name}_low": low, f"{name}_high": high}
+    """The mean of values, and the 95 % interval of the mean of their draws; no interval where no draw has one."""
+    mean, over_cells = {name: float(np.mean(values))}, mean_draws(draws)
+    if not np.isfinite(over_cells).any():
+        return mean
+    low, high = interval(over_cells)
+    return {**mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def with_intervals(values: dict[str, float], draws: dict[str, np.ndarray]) -> dict[str, float]:
+    """Every value of one cell, each with the interval of its draws."""
+    return {key: found for name, value in values.items() for key, found in with_interval(name, [value], [draws[name]]).items()}
 
 
 def summarise(

@@ -6,7 +6,7 @@ intervals are still too narrow; say so where they are shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,14 +63,17 @@ class Ranked:
     def average_precision(self) -> np.ndarray:
         taken = self.hits + self.alarms
         precision = np.divide(self.hits, taken, out=np.zeros_like(self.hits), where=taken > 0)
-        return ratio((self._gained * precision).sum(1), self.hits[:, -1])
+        both = np.where(self.alarms[:, -1] > 0, self.hits[:, -1], 0)  # without real images it would be 1 whatever the scores
+        return ratio((self._gained * precision).sum(1), both)
 
     def auroc(self) -> np.ndarray:
+        """Share of (synthetic, real) pairs ranked right; ties count half."""
         before = np.hstack([np.zeros((len(self.alarms), 1)), self.alarms[:, :-1]])
         real = self.alarms[:, -1]
         return ratio((self._gained * (real[:, None] - (self.alarms + before) / 2)).sum(1), self.hits[:, -1] * real)
 
     def tpr_at_fpr(self, fpr: float) -> np.ndarray:
+        """Recall at the lowest threshold that flags at most this share of photographs."""
         real = self.alarms[:, -1:]
         first = (self.alarms > np.floor(fpr * real)).argmax(1)  # the highest score that would flag too many photographs
         draw = np.arange(len(first))
@@ -90,25 +93,17 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def average_precision(score: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
     """AP = sum over thresholds of (R_k - R_{k-1}) P_k; equal scores are one threshold, as in scikit-learn.
 
-    `weight` is N or draws x N; the result has one value per draw (NaN for a draw without positives).
+    `weight` is N or draws x N; the result has one value per draw (NaN for a draw without positives or without negatives).
     """
     return Ranking(score, label).draw(weight).average_precision()
 
 
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    """Share of (synthetic, real) pairs ranked right; ties count half."""
-    return float(Ranking(score, label).draw().auroc()[0])
-
-
 def calibration_bins(probability: np.ndarray) -> np.ndarray:
-    """Which of 15 equal bins each probability falls into."""
+    """Which of 15 equal bins each probability falls into.
+
+    The expected calibration error is the mean |confidence - frequency| of the bins, weighted by size.
+    """
     return np.minimum((probability * BINS).astype(int), BINS - 1)
-
-
-def calibration_error(probability: np.ndarray, label: np.ndarray) -> float:
-    """Expected calibration error: 15 equal bins, mean |confidence - frequency| weighted by size."""
-    gaps = np.bincount(calibration_bins(probability), weights=probability - (label == 1), minlength=BINS)
-    return float(np.abs(gaps).sum() / len(probability))
 
 
 def pairs(ids: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,17 +121,6 @@ def wins(synthetic: np.ndarray, real: np.ndarray) -> np.ndarray:
     return (synthetic > real) + (synthetic == real) / 2
 
 
-def win_rate(ids: np.ndarray, score: np.ndarray, label: np.ndarray) -> float:
-    """Share of pairs whose counterpart scores above its own photograph; ties count half."""
-    counterpart, photograph = pairs(ids, label)
-    return float(wins(score[counterpart], score[photograph]).mean())
-
-
-def tpr_at_fpr(score: np.ndarray, label: np.ndarray, fpr: float = 0.01) -> float:
-    """Recall at the lowest threshold that flags at most this share of photographs."""
-    return float(Ranking(score, label).draw().tpr_at_fpr(fpr)[0])
-
-
 def evaluated(source: np.ndarray, label: np.ndarray) -> dict[Any, np.ndarray]:
     """{source with synthetic images: the rows its metrics are of}, after the published protocol.
 
@@ -151,6 +135,12 @@ def evaluated(source: np.ndarray, label: np.ndarray) -> dict[Any, np.ndarray]:
         elif labels == {1}:
             rows[name] = own | (label == 0)
     return rows
+
+
+def mean_draws(draws: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean over cells of each draw, over those that have it; NaN where none has."""
+    known = np.isfinite(draws)
+    return ratio(np.where(known, draws, 0).sum(0), known.sum(0))
 
 
 def interval(draws: np.ndarray) -> tuple[float, float]:

@@ -33,28 +33,30 @@ def cues(
 
     contribution : mean over pairs of the counterpart's contribution minus its own photograph's, first per generator, then
         over generators; above 0 it gives counterparts away. With the interval of a bootstrap over originals.
-    shift : likewise how much more of the concept a counterpart has than its photograph: the direction of the cue.
+    shift : likewise how much more of the concept a counterpart has than its photograph: the direction of the cue. Likewise
+        with its interval.
     open : share of images in which the concept takes part at all. accuracy : of the CLIP on held-out edits, where measured.
     """
     table, image = fits.table, (fits.table.role == IMAGE) & np.isfinite(added).all(1)
+    both = np.hstack([added, present])
     photographs = {i: row for row, i in zip(*_rows(table, image, PHOTOGRAPHS), strict=True)}
     means: dict[str, np.ndarray] = {}
-    draws, shifts = [], []
+    shifts: dict[str, np.ndarray] = {}
+    draws: list[np.ndarray] = []  # draws x (contributions, then shifts)
     for name in generators:
         made, ids = _rows(table, image, name)
         pairs = [(row, photographs[i]) for row, i in zip(made, ids, strict=True) if i in photographs]
         counterpart, photograph = (np.array(side, dtype=int) for side in zip(*pairs, strict=True))
-        difference = added[counterpart] - added[photograph]
+        difference = both[counterpart] - both[photograph]
         weights = cells.counts[:, np.searchsorted(cells.groups, table.group[photograph])]
-        means[name] = difference.mean(0)
+        means[name], shifts[name] = np.split(difference.mean(0), 2)
         draws.append(weights @ difference / weights.sum(1, keepdims=True))
-        shifts.append((present[counterpart] - present[photograph]).mean(0))
     shown = image & np.isin(table.source, [PHOTOGRAPHS, *generators])
     found = {}
     for m, concept in enumerate(concepts):
         found[concept["name"]] = {
             **with_interval("contribution", [mean[m] for mean in means.values()], [draw[:, m] for draw in draws]),
-            "shift": float(np.mean([shift[m] for shift in shifts])),
+            **with_interval("shift", [shift[m] for shift in shifts.values()], [draw[:, len(concepts) + m] for draw in draws]),
             "open": float((added[shown][:, m] != 0).mean()),
             "generators": {name: float(mean[m]) for name, mean in means.items()},
         } | ({"accuracy": concept["accuracy"]} if concept.get("accuracy") is not None else {})

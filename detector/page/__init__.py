@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from pathlib import Path
 
-from detector.page import charts, tables, words
+from detector.page import charts, cues, tables, words
 from detector.page.blocks import Pair, Picture, Section, Verdict, two_digits
 from detector.page.gather import gather
 from detector.page.report import Report
@@ -39,7 +39,7 @@ def sections(report: Report) -> list[Section]:
         charts.controls(report),
         charts.robustness(report),
         charts.adaptation(report),
-        charts.cues(report),
+        cues.cues(report),
         words.pairs(report),
         tables.benchmarks(report),
         tables.audit(report),

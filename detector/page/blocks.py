@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-REAL, SYNTHETIC = 0, 1
+from detector.calibration import SYNTHETIC
+
 SMALL = 96
 """Pixels: images up to this side are shown at twice their size."""
 

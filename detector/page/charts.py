@@ -1,15 +1,14 @@
-"""Sections that are charts, each with the sentence that says what it shows: controls, robustness, adaptation, cues."""
+"""Sections that are charts, each with the sentence that says what it shows: controls, robustness, adaptation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 
-from detector.figures import Curve, Estimate, curve_panel, dot_rows, interval_bars, swatch
-from detector.page.blocks import Cell, Chart, Section, Table, cell, percent, said, two_digits
+from detector.figures import Curve, Estimate, curve_panel, dot_rows, swatch
+from detector.page.blocks import Cell, Chart, Section, Table, cell, said
 from detector.page.report import Report
-from detector.page.tables import grounding_tables
-from detector.page.words import ALTERATIONS, alterations, by_pairs, learns, pushes, rises, trained_on_all
+from detector.page.words import ALTERATIONS, CHANCE, alterations, by_pairs, learns, listed, trained_on_all
 
 CONTROLS = {
     "AP": "as it is",
@@ -18,8 +17,7 @@ CONTROLS = {
     "random_clip_AP": "CLIP with random weights",
     "shuffled_AP": "shuffled labels",
 }
-MOST = 20
-"""Concepts in one chart."""
+ADAPTATION = "The cost of keeping up"
 
 
 def controls(report: Report) -> Section | None:
@@ -44,7 +42,8 @@ def controls(report: Report) -> Section | None:
     sentences = [
         "Photographs through the autoencoder: each photograph is replaced, in training too, by its reconstruction by the generator's own "
         "autoencoder; what is still found is not the autoencoder's trace. Reconstructions as counterparts: how far the autoencoder "
-        "alone raises the alarm. A CLIP with random weights passes on what needs no learning; shuffled labels must give chance, 0.5."
+        "alone raises the alarm. A CLIP with random weights passes on what needs no learning; shuffled labels must give chance. "
+        f"{CHANCE}"
     ]
     legend = [(name, swatch(index)) for index, name in enumerate(measured)]
     return Section("controls", "What an average precision is made of", sentences, legend, drawn, tables)
@@ -58,7 +57,7 @@ def robustness(report: Report) -> Section | None:
     whole = report.robustness["unaltered"]
     generators = [name for name in report.families if name in whole["generators"]]
     rows = [whole, *(row for rows in found.values() for row in rows)]
-    limits = _limits([row["generators"][name]["AP"] for row in rows for name in generators] + [row["mAP_low"] for row in rows])
+    limits = limits_of([row["generators"][name]["AP"] for row in rows for name in generators] + [row["mAP_low"] for row in rows])
     charts, table = [], [("unaltered", _robust(whole))]
     for kind, altered in found.items():
         done, strength = ALTERATIONS[kind]
@@ -72,7 +71,7 @@ def robustness(report: Report) -> Section | None:
         caption = f"With {strength} {harshest['strength']:g}: mAP {said(harshest, 'mAP')} instead of {whole['mAP']:.2f}"
         caption += f"; {most} loses most, {lost[most]:.2f}." if lost[most] > 0 else "; no generator loses."
         alt = f"Average precision of each generator and their mean against {strength}, from unaltered images to the harshest strength."
-        charts.append(Chart(curve_panel(lines, _mean(places, measured, "mAP"), ticks, strength, limits), alt, done, caption))
+        charts.append(Chart(curve_panel(lines, mean_curve(places, measured, "mAP"), ticks, strength, limits), alt, done, caption))
         table += [(f"{done}, {strength} {row['strength']:g}", _robust(row)) for row in altered]
     sentences = [
         f"The {report.shown} detector on the same images, altered. Thin lines are generators, the thick one their mean with its interval.",
@@ -89,114 +88,46 @@ def _robust(row: Mapping) -> list[Cell]:
 
 def adaptation(report: Report) -> Section | None:
     """AP on a new generator against the number of its pairs that were trained on."""
-    if not (report.adaptation or {}).get("mean"):
-        return None
-    found = {name: by_pairs(report.adaptation["generators"][name]) for name in report.families if name in report.adaptation["generators"]}
-    mean = by_pairs(report.adaptation["mean"])
-    places = {row["pairs"]: _log_place(row["pairs"]) for row in mean}
+    adapted = report.adaptation or {}
+    sentences = [f"The {report.shown} detector trained on all other generators, then on some pairs of the one it is tested on as well."]
+    if beyond := sorted(adapted.get("left_out", {}).values()):
+        sentences.append(
+            f"{listed(map(str, beyond))} pairs were asked for; a training part holds {adapted['available']} "
+            "of the generator that has the fewest."
+        )
+    found = {name: by_pairs(adapted["generators"][name]) for name in report.families if adapted.get("generators", {}).get(name)}
+    if not found:  # fewer pairs than the fewest asked for, or no generator beside others
+        return Section("adaptation", ADAPTATION, sentences) if beyond else None
+    mean = by_pairs(adapted["mean"])
+    places = {count: _log_place(count) for count in sorted({row["pairs"] for rows in found.values() for row in rows})}
     lines = {name: Curve([places[row["pairs"]] for row in rows], [row["AP"] for row in rows]) for name, rows in found.items()}
-    limits = _limits([row["AP"] for rows in found.values() for row in rows])
+    limits = limits_of([row["AP"] for rows in found.values() for row in rows])
     ticks = {place: str(count) for count, place in places.items()}
-    drawn = curve_panel(lines, _mean(list(places.values()), mean, "AP"), ticks, "pairs of the new generator", limits)
+    thick = mean_curve([places[row["pairs"]] for row in mean], mean, "AP")
+    drawn = curve_panel(lines, thick, ticks, "pairs of the new generator", limits)
     alt = "Average precision on each new generator and their mean against the number of its pairs in training; logarithmic beyond 10."
-    text = learns(mean)
-    chart = Chart(drawn, alt, "Pairs of a new generator", text[0].upper() + text[1:])
-    sentence = f"The {report.shown} detector trained on all other generators, then on some pairs of the one it is tested on as well."
-    columns = ["generator", *(f"{count} pairs" for count in places)]
-    rows = [(name, [cell(row, "AP") for row in rows]) for name, rows in [*found.items(), ("mean", mean)]]
-    tables = [Table("AP by pairs of the new generator", columns, rows, folded=True)]
-    return Section("adaptation", "The cost of keeping up", [sentence], _legend(list(found)), [chart], tables)
-
-
-def cues(report: Report) -> Section | None:
-    """What decides, in words the CLIP knows; what no text can describe; how many projections matter."""
-    found = report.explanation or {}
-    charts, tables, sentences = [], [], []
-    if concepts := found.get("concepts"):
-        charts.append(_concepts(concepts))
-        tables.append(_concept_table(concepts, list(report.families)))
-        sentences.append(
-            "Concepts are pairs of opposite prompts that this CLIP tells apart on images whose truth is known (the table has each one's "
-            "accuracy). A contribution is what a concept adds to a counterpart's logit less what it adds to its photograph's."
-        )
-    if gates := found.get("gates"):
-        sentences.append(
-            f"Of the concept detector's gates {percent(gates['open'])} are open; mAP is {said(gates, 'closed_mAP')} with the others "
-            f"closed, as it is evaluated, and {said(gates, 'soft_mAP')} with soft gates."
-        )
-    for kind, grounding in found.get("grounding", {}).items():
-        charts.append(_grounding(kind, grounding))
-        tables += grounding_tables(kind, grounding)
-        if alike := grounding.get("stability"):
-            sentences.append(
-                f"Only the {kind} detector's effective direction, shown here, decides; refitted on other draws of originals it agrees with "
-                f"itself at a correlation of {two_digits(alike['effective'])}. Its single directions are arbitrary up to a rotation: they "
-                f"agree at {two_digits(alike['directions'])}, and rotated at random they would at {two_digits(alike['rotated'])}."
-            )
-    if projections := found.get("projections"):
-        charts.append(_projections(projections))
-    return Section("cues", "Which cues decide", sentences, charts=charts, tables=tables) if charts else None
-
-
-def _concepts(concepts: Mapping[str, Mapping]) -> Chart:
-    chosen = sorted(concepts, key=lambda name: -abs(concepts[name]["contribution"]))[:MOST]
-    ordered = sorted(chosen, key=lambda name: -concepts[name]["contribution"])
-    drawn = interval_bars({name: estimate(concepts[name], "contribution") for name in ordered}, "← misleads · contribution · gives away →")
-    told = pushes(concepts)
-    alt = "Bars of the concepts' contributions with their intervals; the numbers are in the table."
-    title = "Concepts" if len(chosen) == len(concepts) else f"The {len(chosen)} strongest of {len(concepts)} concepts"
-    return Chart(drawn, alt, title, told[0].upper() + told[1:])
-
-
-def _concept_table(concepts: Mapping[str, Mapping], generators: list[str]) -> Table:
-    named = [name for name in generators if any(name in row.get("generators", {}) for row in concepts.values())]
+    chart = Chart(drawn, alt, "Pairs of a new generator", learns(mean))
     rows = []
-    for name, row in sorted(concepts.items(), key=lambda item: -item[1]["contribution"]):
-        plain = [Cell(f"{row[key]:.2f}") if key in row else Cell("–") for key in ("accuracy", "open")]
-        each = [cell(row.get("generators", {}), generator, "+") for generator in named]
-        rows.append((name, [plain[0], cell(row, "contribution", "+"), plain[1], *each]))
-    return Table("Concepts", ["concept", "accuracy of the CLIP", "contribution", "share of open gates", *named], rows, folded=True)
-
-
-def _grounding(kind: str, grounding: Mapping) -> Chart:
-    """The effective direction beside the concepts, and what of it they leave unexplained."""
-    found, left = grounding["associations"], grounding["unexplained"]
-    chosen = sorted(found, key=lambda name: -abs(found[name]["correlation"]))[:MOST]
-    ordered = sorted(chosen, key=lambda name: -found[name]["correlation"])
-    rows = {name: Estimate(found[name]["correlation"], found[name]["low"], found[name]["high"]) for name in ordered}
-    caption = (
-        f"Its score {rises(found)} Of its variance on originals not fitted on, a share of {two_digits(left['vocabulary'])} is left "
-        f"unexplained by these concepts together, and {two_digits(left['any_text'])} by any text there could be."
-    )
-    alt = f"Bars of the correlations between concepts and the score of the {kind} detector, with their intervals."
-    drawn = interval_bars(rows, "← real · correlation · synthetic →")
-    return Chart(drawn, alt, f"What the score of the {kind} detector goes with", caption)
-
-
-def _projections(found: Mapping[str, Mapping]) -> Chart:
-    rows = sorted(found.values(), key=lambda row: row["projections"])
-    places = [math.log2(row["projections"]) for row in rows]
-    ticks = {place: str(row["projections"]) for place, row in zip(places, rows, strict=True)}
-    spread = max(row["mAP"] for row in rows) - min(row["mAP"] for row in rows)
-    drawn = curve_panel({}, _mean(places, rows, "mAP"), ticks, "projections", _limits([row["mAP_low"] for row in rows]))
-    caption = (
-        f"The best and the worst number of projections differ by {spread:.2f} in mAP. None is expected to be better: with any "
-        "number of projections a head is one linear function."
-    )
-    return Chart(drawn, "mAP of the orthogonal detector against its number of projections.", "Number of orthogonal projections", caption)
+    for name, points in [*found.items(), *([("mean", mean)] if mean else [])]:
+        measured = {row["pairs"]: row for row in points}
+        rows.append((name, [cell(measured.get(count, {}), "AP") for count in places]))
+    columns = ["generator", *(f"{count} pairs" for count in places)]
+    tables = [Table("AP by pairs of the new generator", columns, rows, folded=True)]
+    legend = _legend(list(found))
+    return Section("adaptation", ADAPTATION, sentences, legend if mean else legend[1:], [chart], tables)
 
 
 def estimate(row: Mapping, key: str) -> Estimate:
     return Estimate(row[key], row[f"{key}_low"], row[f"{key}_high"])
 
 
-def _mean(places: list[float], rows: list[Mapping], key: str) -> Curve:
+def mean_curve(places: list[float], rows: list[Mapping], key: str) -> Curve:
     """The thick line, with its band where the metrics have an interval."""
-    names = [name for name in (key, f"{key}_low", f"{key}_high") if name in rows[0]]
+    names = [name for name in (key, f"{key}_low", f"{key}_high") if all(name in row for row in rows)]
     return Curve(places, *([row[name] for row in rows] for name in names))
 
 
-def _limits(values: list[float]) -> tuple[float, float]:
+def limits_of(values: list[float]) -> tuple[float, float]:
     """Of the vertical axis, the same for every panel of a section."""
     return min(0.4, math.floor(10 * min(values)) / 10), 1.01
 

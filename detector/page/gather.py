@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
+from detector.calibration import VERDICTS, verdicts
 from detector.evaluation.generalization import NONE
 from detector.features import IMAGE
 from detector.page.blocks import Pair, Picture, Verdict
@@ -64,16 +65,16 @@ def _pairs(pictures: Mapping[str, Mapping[str, np.ndarray]], groups: Mapping[str
 
 def _verdicts(params: Params, kinds: list[str], chosen: list[str]) -> Told:
     """{kind: verdict} of each image by detectors trained on all generators and not on its original; withheld ones are absent."""
-    columns = ["detector", "source", "image_id", "score", "threshold", "low", "high", "probability"]
+    given = ["score", "threshold", "low", "high", "far"]
+    columns = ["detector", "source", "image_id", "probability", *given]
     home = (pc.field("dataset") == params.dataset.name) & (pc.field("training_set") == "all") & pc.field("image_id").isin(chosen)
     plain = (pc.field("control") == NONE) & (pc.field("role") == IMAGE)
     told: Told = {}
-    rows = pq.read_table(SCORES, columns=columns, filters=home & plain).to_pylist()
-    for row in sorted(rows, key=lambda row: kinds.index(row["detector"])):
-        if np.isfinite(row["score"]):
-            side = "synthetic" if row["score"] > row["threshold"] else "real"
-            verdict = Verdict("unsure" if row["low"] < row["score"] < row["high"] else side, row["probability"])
-            told.setdefault((row["source"], row["image_id"]), {})[row["detector"]] = verdict
+    table = pq.read_table(SCORES, columns=columns, filters=home & plain & pc.is_finite(pc.field("score")))
+    codes = verdicts(*(table[name].to_numpy() for name in given)).tolist()
+    rows = zip(codes, table.to_pylist(), strict=True)
+    for code, row in sorted(rows, key=lambda item: kinds.index(item[1]["detector"])):
+        told.setdefault((row["source"], row["image_id"]), {})[row["detector"]] = Verdict(VERDICTS[code], row["probability"])
     return told
 
 

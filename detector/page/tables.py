@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 
 from detector.figures import shade
-from detector.page.blocks import Cell, Section, Table, cell, number, said, two_digits
+from detector.page.blocks import Cell, Section, Table, cell, number, said
 from detector.page.report import Report
-from detector.tables import PUBLISHED, RELATIONS
+from detector.page.words import CHANCE, trained_on_all
+from detector.tables import RELATIONS, published
+
+OF_VERDICTS = {
+    "specificity": "specificity",
+    "recall": "recall",
+    "unsure": "unsure",
+    "far": "far from its training",
+    "firm_false_alarms": "photographs firmly called synthetic",
+    "firm_misses": "counterparts firmly called real",
+    "ECE": "calibration error (ECE)",
+    "paired_win_rate": "counterpart above its own photograph",
+}
+"""{key of a cell: its words}; measured on all photographs and one generator's counterparts."""
 
 
 def headline(report: Report) -> Section | None:
@@ -18,16 +30,18 @@ def headline(report: Report) -> Section | None:
         found = report.headline.get(kind, {})
         rows = [(words, found[relation]) for relation, words in RELATIONS.items() if relation in found]
         if rows:
-            columns = ["trained and tested on", "AP", "difference from the same generator", "AP, originals new to the CLIP"]
-            columns += ["AP where it can be matched", "matched AP", "cells"]
-            tables.append(Table(f"{kind} detector: mean average precision", columns, [(words, _relation(row)) for words, row in rows]))
+            known = any("AP_unseen" in row for _, row in rows)  # nobody knows what a published CLIP was trained on
+            columns = ["trained and tested on", "AP", "difference from the same generator"]
+            columns += [*(["AP, originals new to the CLIP"] if known else []), "AP where it can be matched", "matched AP", "cells"]
+            made = [(words, _relation(row, known)) for words, row in rows]
+            tables.append(Table(f"{kind} detector: mean average precision", columns, made))
     if not tables:
         return None
     if compared := report.headline.get("differences"):
         rows = [(name.replace("-minus-", " minus "), [cell(row, "AP", "+")]) for name, row in compared.items()]
         tables.append(Table("Detectors trained on all generators, compared", ["difference", "AP"], rows))
     sentences = [
-        "Average precision (AP) is how well a detector ranks counterparts above photographs: 1 is perfect, 0.5 is chance. "
+        f"Average precision (AP) is how well a detector ranks counterparts above photographs: 1 is perfect. {CHANCE} "
         "Every score is of an original the detector never saw; below each value stands its 95\u00a0% interval. Differences are "
         "paired: both sides are of the same originals in each draw.",
         "Matched AP takes the photograph, passed through the generator's own autoencoder, in place of the photograph: what a "
@@ -36,11 +50,11 @@ def headline(report: Report) -> Section | None:
     return Section("headline", "How far each detector generalizes", sentences, tables=tables)
 
 
-def _relation(row: Mapping) -> list[Cell]:
+def _relation(row: Mapping, known: bool) -> list[Cell]:
     matched = row.get("matched", {})
     difference = cell(row.get("minus_same_generator", {}), "AP", "+")
-    values = [cell(row, "AP"), difference, cell(row, "AP_unseen"), cell(matched, "AP"), cell(matched, "matched_AP")]
-    return [*values, Cell(str(row["cells"]))]
+    unseen = [cell(row, "AP_unseen")] if known else []
+    return [cell(row, "AP"), difference, *unseen, cell(matched, "AP"), cell(matched, "matched_AP"), Cell(str(row["cells"]))]
 
 
 def generalization(report: Report) -> Section | None:
@@ -59,11 +73,20 @@ def generalization(report: Report) -> Section | None:
             tables.append(Table(f"{kind} detector: AP by training set and generator", columns, rows, folded=bool(tables)))
     if not tables:
         return None
+    tables += [_verdicts(report, kind) for kind in report.kinds if trained_on_all(report, kind)]
     sentence = (
-        "Blue is chance, yellow is perfect. A solid frame marks the generator a detector was trained on alone, a dashed frame the one "
-        "generator it was not trained on: the gap between the two is what generalization costs."
+        "Blue is 0.4 and below, yellow is 1: perfect. A solid frame marks the generator a detector was trained on alone, a dashed frame "
+        "the one generator it was not trained on: the gap between the two is what generalization costs."
     )
     return Section("generalization", "Which training finds which generator", [sentence], tables=tables)
+
+
+def _verdicts(report: Report, kind: str) -> Table:
+    """What a user of the detector trained on all generators meets: its verdicts and its probabilities."""
+    cells = trained_on_all(report, kind)
+    columns = {key: words for key, words in OF_VERDICTS.items() if any(key in row for row in cells.values())}
+    rows = [(name, [cell(row, key) for key in columns]) for name, row in cells.items()]
+    return Table(f"{kind} detector trained on all generators: its verdicts", ["generator", *columns.values()], rows, folded=True)
 
 
 def _mark(training_set: str, generator: str) -> str:
@@ -80,9 +103,9 @@ def benchmarks(report: Report) -> Section | None:
     for kind in report.kinds if report.benchmarks else []:
         found = report.benchmarks.get(kind, {})
         tested = _ordered({name for row in found.values() for name in row}, report.name)
-        published = _published(kind)
+        printed = published(kind)
         rows = [
-            (train, [_across(found[train].get(test, {}), published.get((train, test))) for test in tested])
+            (train, [_across(found[train].get(test, {}), printed.get((train, test))) for test in tested])
             for train in _ordered(found, report.name)
         ]
         if rows:
@@ -104,17 +127,10 @@ def _ordered(names: Iterable[str], home: str) -> list[str]:
     return sorted(names, key=lambda name: (name != home, name == "combined", name))
 
 
-def _published(kind: str) -> dict[tuple[str, str], str]:
-    """{(trained on, tested on): mAP} of the published detector of this kind."""
-    with open(PUBLISHED, newline="", encoding="utf-8") as text:
-        rows = [row for row in csv.DictReader(text) if row["detector"] == ("concept" if kind == "concept" else "linear")]
-    return {(row["trained_on"], row["tested_on"]): row["mAP"] for row in rows}
-
-
-def _across(row: Mapping, published: str | None) -> Cell:
+def _across(row: Mapping, printed: str | None) -> Cell:
     difference = f"{said(row['minus_own'], 'mAP', '+')} against own" if "minus_own" in row else ""
     withheld = f"{row['withheld']} images withheld" if row.get("withheld") else ""
-    return cell(row, "mAP", also=(difference, withheld, f"published {published}" if published else ""))
+    return cell(row, "mAP", also=(difference, withheld, f"published {printed}" if printed else ""))
 
 
 def audit(report: Report) -> Section | None:
@@ -129,27 +145,6 @@ def audit(report: Report) -> Section | None:
         tables.append(nested_table(name, entries, transposed=True))
     sentences = ["What could give the label away other than the picture: sizes, formats, missing counterparts, repeated images."]
     return Section("audit", "Audit", sentences, tables=tables) if tables else None
-
-
-def grounding_tables(kind: str, grounding: Mapping) -> list[Table]:
-    """What stands behind the sentences on one linear head in words."""
-    steps = sorted(grounding["span"].items(), key=lambda item: item[1]["step"])
-    span = [(name, [Cell(two_digits(row[key])) for key in ("explained", "held_out")]) for name, row in steps]
-    columns = ["concepts, one after the other", "share of its variance explained so far", "on originals not fitted on"]
-    tables = [Table(f"{kind} detector: concepts that predict its score", columns, span, folded=True)]
-    controls = {name.replace("_", " "): row for name, row in grounding["controls"].items()}
-    tables.append(nested_table(f"{kind} detector: the same numbers for directions and texts without meaning", controls, folded=True))
-    if "directions" in grounding:
-        rows = []
-        for place, row in sorted(grounding["directions"].items(), key=lambda item: int(item[0])):
-            name, found = next(iter(row["associations"].items()))
-            strongest = f"{two_digits(found['low'], '+')} to {two_digits(found['high'], '+')}"
-            rows.append(
-                (place, [Cell(two_digits(row["stability"])), Cell(name), Cell(two_digits(found["correlation"], "+"), (strongest,))])
-            )
-        columns = ["direction", "how alike refits are", "strongest concept", "correlation"]
-        tables.append(Table(f"{kind} detector: its single directions, arbitrary up to a rotation", columns, rows, folded=True))
-    return tables
 
 
 def nested_table(caption: str, entries: Mapping[str, Mapping], transposed: bool = False, folded: bool = False) -> Table:

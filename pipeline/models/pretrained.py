@@ -54,8 +54,9 @@ def make(job: Job) -> dict[str, float]:
     return size(record_weights(job.folder, job.name, job.settings))
 
 
-def seen_groups(job: Job) -> list[str]:
-    return []  # of our photographs; what its maker trained it on we cannot know
+def seen_groups(job: Job) -> None:
+    """Nobody here knows which photographs its maker trained it on."""
+    return None
 
 
 def size(record: dict) -> dict[str, float]:

@@ -60,3 +60,16 @@ def test_the_band_encloses_the_threshold_whatever_the_scores(rows, unsure):
 
 def test_the_threshold_lies_between_scores():
     assert 2 < best_threshold(np.array([1.0, 2.0, 4.0, 5.0]), np.array([0, 0, 1, 1])) < 4
+
+
+def test_images_that_all_score_alike_are_unsure_not_firmly_anything():
+    """As of a concept detector whose gates are all closed."""
+    for value in (0.001, -0.001):
+        score, label = np.full(100, value), np.repeat([0, 1], 50)
+        found = calibrate(score, label, 0.1)
+        assert set(found.verdict(score).tolist()) == {UNSURE} and np.array_equal(found.probability(score), np.full(100, 0.5))
+
+
+def test_what_is_far_is_unsure_whatever_its_score():
+    found = calibrate(*logits(6.0), unsure=0.1)
+    assert found.verdict(np.array([50.0, 50.0]), np.array([False, True])).tolist() == [SYNTHETIC, UNSURE]

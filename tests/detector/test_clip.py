@@ -116,8 +116,8 @@ def test_the_record_says_what_the_model_is(folder, clips):
     from detector.clip import Clip, clip_record
 
     preprocessing = {"resize": 64, "interpolation": "bicubic", "crop": 64, "mean": [0.4] * 3, "std": [0.28] * 3}
-    for clip in clips:
-        assert clip.record["preprocessing"] == clip.preprocessing == preprocessing
+    for clip, offset in zip(clips, ("round", "floor"), strict=True):
+        assert clip.record["preprocessing"] == clip.preprocessing == {**preprocessing, "offset": offset}
         assert clip.record["widths"] == {"pooled": 96, "projected": 40}
     whole = Clip(folder)
     assert whole.record == clip_record(folder) == whole.features(IMAGES[:1]).clip, "open_clip's of a folder that has both"

@@ -60,7 +60,10 @@ def concepts() -> Detector:
 
 
 def save(path, colour) -> None:
-    Image.new("RGB", (20, 10), colour).save(path)
+    """Two halves, one a little less or more red: a picture, though a dull one."""
+    image = Image.new("RGB", (20, 10), colour)
+    image.paste((colour[0] - 10 if colour[0] >= 10 else colour[0] + 10, *colour[1:]), (0, 0, 10, 10))
+    image.save(path, quality=100, subsampling=0)
 
 
 @pytest.fixture
@@ -87,6 +90,12 @@ def test_every_file_gets_its_finding_in_order_whatever_the_batches(folder):
     assert found[4].reason and found[4].probability is None and "\n" not in found[5].reason
 
 
+def test_an_image_of_one_colour_is_unsure(tmp_path):
+    Image.new("RGB", (20, 10), (250, 250, 250)).save(tmp_path / "white.png")
+    (one,) = findings([tmp_path / "white.png"], detector(), Brightness())
+    assert one.verdict == "unsure" and one.reason == "it is of one colour" and one.probability > 0.9
+
+
 def test_a_detector_of_few_originals_says_so_on_every_verdict(folder):
     found = [f for f in findings(image_files([folder]), detector(), Brightness()) if f.verdict != "unreadable"]
     assert all(f.note == "a demonstration, trained on 30 photographs of 3 originals (test)" for f in found)
@@ -97,10 +106,10 @@ def test_a_detector_of_few_originals_says_so_on_every_verdict(folder):
 
 def test_the_concepts_that_decided_are_named_the_greatest_first_and_closed_ones_never(folder):
     (one,) = findings([folder / "d red.png"], detector(), Brightness(), concepts())
-    assert list(one.concepts) == ["red"] and one.concepts["red"] == pytest.approx(5, abs=0.01)
+    assert list(one.concepts) == ["red"] and one.concepts["red"] == {"contribution": pytest.approx(5, abs=0.2), "accuracy": 0.9}
     assert one.verdict == "unsure" and one.concept_verdict == "synthetic"
     (grey,) = findings([folder / "c grey.png"], concepts(), Brightness(), concepts())
-    assert list(grey.concepts) == ["red", "green"] and grey.concepts["green"] < 0
+    assert list(grey.concepts) == ["red", "green"] and grey.concepts["green"]["contribution"] < 0
 
 
 def test_no_file_is_opened_before_every_path_is_known_to_exist(folder):

@@ -19,9 +19,10 @@ import pytest
 from PIL import Image
 
 from detector.figures import INK, Curve, Estimate, curve_panel, interval_bars, shade
-from detector.page import Pair, Picture, Report, Verdict, gather, write_page
+from detector.page import Pair, Picture, Report, Verdict, gather, words, write_page
 from detector.page.blocks import interval, two_digits
 from detector.page.words import basis, learns, pushes, rises, strengths
+from pipeline.alterations import ALTERATIONS
 from tests.browser import content_width, needs_browser, screenshot, visit
 
 HOSTILE = "<script>alert('x')</script><img src=http://example.com/a.png>&\"$\\frac{\x01"
@@ -32,6 +33,9 @@ SECTIONS = ["summary", "headline", "generalization", "controls", "robustness", "
 
 def around(key: str, value: float, half: float = 0.05) -> dict[str, float]:
     return {key: value, f"{key}_low": value - half, f"{key}_high": value + half}
+
+
+OF_VERDICTS = {**around("specificity", 0.8, 0.1), "recall": 0.7, "unsure": 0.3, "far": 0.02, "firm_misses": 0.04}
 
 
 def png(side: int = 8, grey: int = 90) -> bytes:
@@ -46,20 +50,28 @@ def altered(drop: float, strength: float | None = None) -> dict:
     return found if strength is None else {"strength": strength, **found}
 
 
+def matched(value: float) -> dict:
+    return {"cells": 1, **around("AP", 0.85), **around("matched_AP", value)}
+
+
 def made_report() -> Report:
     relations = {
         "same_generator": {"cells": 3, **around("AP", 0.8)},
         "across_families": {"cells": 6, **around("AP", 0.6), "minus_same_generator": around("AP", -0.2)},
-        "trained_on_all": {"cells": 3, **around("AP", 0.75), "matched": {"cells": 1, **around("AP", 0.85), **around("matched_AP", 0.52)}},
+        "trained_on_all": {"cells": 3, **around("AP", 0.75), "matched": matched(0.52)},
     }
-    cells = {name: {**around("AP", 0.9 - 0.1 * place), **around("shuffled_AP", 0.5)} for place, name in enumerate(GENERATORS)}
+    cells = {
+        name: {**around("AP", 0.9 - 0.1 * place), **around("shuffled_AP", 0.5), **OF_VERDICTS} for place, name in enumerate(GENERATORS)
+    }
     sets = {name: {**around("mAP", 0.8), "generators": cells} for name in ("all", "first", "second", "third", "without-first")}
     associations = {"noise": {"correlation": -0.4, "low": -0.5, "high": -0.3}, "blur": {"correlation": 0.1, "low": -0.1, "high": 0.3}}
     grounding = {
         "associations": associations,
+        "basis": {"originals": 5, "fitted_on": 0},
         "unexplained": {"weights": 0.0, "any_text": 0.1, "vocabulary": 0.6},
         "span": {"noise": {"step": 2, "explained": 0.5, "held_out": 0.4}, "blur": {"step": 1, "explained": 0.3, "held_out": 0.2}},
-        "controls": {"head": {"strongest": 0.4}, "random_directions": {"strongest": 0.3}},
+        "controls": {"head": {"strongest": 0.4, "any_text": 0.1}, "random_directions": {"strongest": 0.3, "any_text": 0.2}},
+        "text_span": {"noise": {"step": 2, "explained": 0.9}, "blur": {"step": 1, "explained": 0.6}},
     }
     images = [
         Picture("photograph", 0, png(), {"linear": Verdict("real", 0.1), "concept": Verdict("synthetic", 0.8)}, [("noise", -0.2)]),
@@ -80,11 +92,13 @@ def made_report() -> Report:
         adaptation={
             "generators": {name: {str(n): {"pairs": n, **around("AP", 0.6 + n / 1000)} for n in (0, 10, 100)} for name in GENERATORS},
             "mean": {str(n): {"pairs": n, "AP": 0.6 + n / 1000} for n in (0, 10, 100)},
+            "available": 157,
+            "left_out": {},
         },
         explanation={
             "concepts": {
-                "noise": around("contribution", 0.4) | {"accuracy": 0.9, "open": 0.5, "shift": -0.8},
-                "blur": around("contribution", -0.01) | {"shift": 0.1},
+                "noise": around("contribution", 0.4) | around("shift", -0.8) | {"accuracy": 0.9, "open": 0.5},
+                "blur": around("contribution", -0.01) | around("shift", 0.1),
             },
             "grounding": {"linear": grounding},
             "projections": {str(k): {"projections": k, **around("mAP", 0.7)} for k in (2, 16)},
@@ -209,9 +223,10 @@ def test_a_section_without_data_is_left_out(tmp_path, gone, missing):
 
 def test_benchmarks_alone(tmp_path):
     """A run without generators has only the cross-dataset table and the audit to show."""
-    empty = {"headline": {"originals": 0, "photographs": 0, "linear": {}}, "generalization": {"linear": {"originals": 0}}, "families": {}}
-    report = replace(made_report(), **empty, robustness={}, adaptation={}, explanation={}, pairs=[])
-    assert written(tmp_path, report).sections == ["benchmarks", "audit"]
+    empty = {"headline": {"originals": 1, "photographs": 1, "linear": {}}, "generalization": {"linear": {"originals": 1}}, "families": {}}
+    page = written(tmp_path, replace(made_report(), **empty, robustness={}, adaptation={}, explanation={}, pairs=[]))
+    assert page.sections == ["benchmarks", "audit"]
+    assert "Only other datasets" in page.text and "1 originals" not in page.text  # one counts photographs of the dataset itself
 
 
 def test_nobody_s_text_becomes_markup(hostile_page):
@@ -245,9 +260,10 @@ def test_the_summary_names_cues_and_failures(page):
     assert "takes AP from 0.85 (0.80 to 0.90) to 0.52" in summary
     assert "JPEG (quality 30) takes mAP from 0.80 (0.75 to 0.85) to 0.50" in summary
     assert "20 % of unaltered photographs synthetic, and at the same threshold 50 % after JPEG" in summary
-    assert "counterparts are given away by less noise than their photographs have." in summary
+    assert "compared with their photographs, counterparts are given away by less noise." in summary
     assert "rises with less noise (−0.40)." in summary
-    assert "100 pairs of a new generator take AP on it from 0.60 to 0.70; half of the gain is there with 100." in summary
+    assert "AP on a new generator goes from 0.60 with 0 pairs of it to 0.70 with 100 pairs; half of the gain is there with 100." in summary
+    assert "With as many counterparts as photographs chance is 0.5." in summary
 
 
 def test_what_verdicts_are_marked_with(page):
@@ -277,18 +293,109 @@ def test_published_numbers_stand_beside_the_same_cells(tmp_path):
 
 
 def test_concepts_that_mislead_and_concepts_that_say_nothing():
-    numbers = {"noise": (0.4, -1.0), "haze": (-0.3, 0.5), "tint": (0.01, 0.0)}
-    concepts = {name: around("contribution", added) | {"shift": shift} for name, (added, shift) in numbers.items()}
+    numbers = {"noise": (0.4, -1.0), "glow": (0.3, 0.02), "haze": (-0.3, 0.5), "tint": (0.01, 0.0)}
+    concepts = {name: around("contribution", added) | around("shift", shift) for name, (added, shift) in numbers.items()}
     assert pushes(concepts) == (
-        "counterparts are given away by less noise than their photographs have; "
-        "the detector is misled by more haze, which makes them look real."
+        "compared with their photographs, counterparts are given away by less noise and by glow; "
+        "counterparts are made to look real by more haze."
     )
     assert "can be told from zero" in pushes({"tint": concepts["tint"]})
     assert rises({"tint": {"correlation": 0.1, "low": -0.1, "high": 0.2}}).startswith("goes with no concept")
 
 
+def in_section(page: Page, name: str) -> str:
+    return page.source[page.source.index(f'<section id="{name}"') :].partition("</section>")[0].replace("\u00a0", " ")
+
+
 def test_pairs_that_do_not_help():
-    assert learns([{"pairs": 0, "AP": 0.7}, {"pairs": 10, "AP": 0.6}]).endswith("they do not help.")
+    assert learns([{"pairs": 0, "AP": 0.7}, {"pairs": 10, "AP": 0.6}]).endswith("more pairs do not help.")
+    assert learns([{"pairs": 0, "AP": 0.7}, {"pairs": 10, "AP": 0.701}]).endswith("0.70 with 10 pairs: more pairs do not help.")
+
+
+def test_keeping_up_that_does_not_start_from_nothing(page):
+    told = learns([{"pairs": 10, "AP": 0.6}, {"pairs": 30, "AP": 0.65}, {"pairs": 100, "AP": 0.7}])
+    assert "from 0.60 with 10 pairs of it to 0.70 with 100 pairs; half of the gain is there with 30." in told
+    assert learns([{"pairs": 30, "AP": 0.6}]) == learns([]) == ""
+    assert "were asked for" not in in_section(page, "adaptation")
+
+
+@pytest.mark.parametrize("shared", [(0, 10), ()])
+def test_curves_of_different_lengths(tmp_path, shared):
+    adapted = made_report().adaptation
+    short = {str(n): {"pairs": n, **around("AP", 0.6)} for n in shared or (30,)}
+    mean = {str(n): {"pairs": n, "AP": 0.6} for n in shared}
+    adapted = adapted | {"generators": {**adapted["generators"], "third": short}, "mean": mean}
+    page = written(tmp_path, replace(made_report(), adaptation=adapted | {"available": 57, "left_out": {"300": 300, "100": 100}}))
+    section = in_section(page, "adaptation")
+    assert "100 and 300 pairs were asked for; a training part holds 57 of the generator that has the fewest." in section
+    columns = 3 if shared else 4  # pairs at which any generator was measured
+    assert section.count(" pairs</th>") == columns
+    assert section.count("<td>–</td>") == (2 if shared else 5)
+    assert ("Keeping up" in page.text) == bool(shared)
+
+
+def test_nothing_but_what_was_left_out(tmp_path):
+    adapted = {"generators": {name: {} for name in GENERATORS}, "mean": {}, "available": 57, "left_out": {"300": 300}}
+    page = written(tmp_path, replace(made_report(), adaptation=adapted))
+    assert "300 pairs were asked for; a training part holds 57" in in_section(page, "adaptation") and "Keeping up" not in page.text
+
+
+def test_robust_and_not_fooled(tmp_path):
+    page = written(tmp_path, replace(made_report(), robustness={"unaltered": altered(0.1), "blur": {"1": altered(0.0, 1)}}))
+    assert "none of the alterations tried lowers mAP, 0.70" in page.text and "no more of altered ones" in page.text
+
+
+def test_every_alteration_has_words():
+    assert set(words.ALTERATIONS) == set(ALTERATIONS)
+
+
+@pytest.mark.parametrize("value, sure", [(0.74, True), (0.76, False)])
+def test_softness_only_where_the_intervals_say_so(tmp_path, value, sure):
+    report = made_report()
+    found = report.headline["linear"] | {"trained_on_all": {"cells": 3, **around("AP", 0.75), "matched": matched(value)}}
+    assert ("What it sees" in written(tmp_path, replace(report, headline=report.headline | {"linear": found})).text) == sure
+
+
+def test_concepts_are_shown_with_what_the_clip_knows_of_them(tmp_path, page):
+    assert "which is known of 1 of the 2; chance is 0.5" in in_section(page, "cues")
+    named = [re.findall(r">([^<>]* \((?:[\d.]+|not measured)\))<", drawing.decode()) for drawing in page.drawings]
+    assert [found for found in named if found] == [["noise (0.90)", "blur (not measured)"], ["blur (not measured)", "noise (0.90)"]]
+    report = made_report()
+    concepts = {name: {**row, "accuracy": 0.9} for name, row in report.explanation["concepts"].items()}
+    all_known = written(tmp_path, replace(report, explanation={"concepts": concepts}))
+    assert "whose truth is known; chance is 0.5" in in_section(all_known, "cues")
+    unknown = {name: {key: value for key, value in row.items() if key != "accuracy"} for name, row in concepts.items()}
+    assert "was measured of none of them" in in_section(written(tmp_path, replace(report, explanation={"concepts": unknown})), "cues")
+
+
+def test_what_a_head_was_read_against(tmp_path, page):
+    shown = in_section(page, "cues")
+    assert "Read against 5 originals, none of which it was fitted on." in shown
+    assert "on originals kept out of the regression, and 0.10 by any text there could be." in shown and "any text</th>" in shown
+    spanned = shown[shown.index("texts that span its directions") :]
+    assert spanned.index("blur") < spanned.index("noise") and "only the order tells" in shown
+    report = made_report()
+    grounding = report.explanation["grounding"]["linear"] | {"basis": {"originals": 5, "fitted_on": 3}, "unexplained": {"vocabulary": 0.6}}
+    square = in_section(written(tmp_path, replace(report, explanation={"grounding": {"linear": grounding}})), "cues")
+    assert "Read against 5 originals, 3 of which it was fitted on." in square
+    assert "by any text" not in square and "any text</th>" not in square and "strongest</th>" in square
+
+
+def test_verdicts_of_the_detector_trained_on_all(page):
+    table = in_section(page, "generalization").partition(
+        "<summary>Table: linear detector trained on all generators: its verdicts</summary>"
+    )[2]
+    columns = re.findall(r'<th scope="col">(.*?)</th>', table.partition("</thead>")[0])
+    assert columns == ["generator", "specificity", "recall", "unsure", "far from its training", "counterparts firmly called real"]
+    assert "<td>0.80<small>0.70 to 0.90</small></td><td>0.70</td>" in table
+
+
+def test_nobody_knows_what_a_published_clip_saw(tmp_path, page):
+    assert "new to the CLIP" not in page.text
+    report = made_report()
+    relations = {name: row | around("AP_unseen", 0.55) for name, row in report.headline["linear"].items()}
+    told = written(tmp_path, replace(report, headline=report.headline | {"linear": relations}))
+    assert told.text.count("originals new to the CLIP") == 1  # of two kinds of detector
 
 
 def test_alterations_are_ordered_from_mild_to_harsh():
@@ -319,11 +426,13 @@ def test_figures_take_the_colour_of_the_page():
     drawn = curve_panel(
         {HOSTILE: Curve([0, 1], [0.5, 0.6])}, Curve([0, 1], [0.5, 0.7], [0.4, 0.5], [0.6, 0.9]), {0: "a", 1: HOSTILE}, "x", (0, 1)
     )
-    bars = interval_bars({"up": Estimate(0.2, 0.1, 0.3), "down": Estimate(-0.2, -0.3, 0.1)}, "y")
+    estimates, notes = {"up" * 30: Estimate(0.2, 0.1, 0.3), "down": Estimate(-0.2, -0.3, 0.1)}, {"up" * 30: "(0.91)", "down": "(0.92)"}
+    bars = interval_bars(estimates, "y", notes)
     for svg in (drawn, bars):
         ElementTree.fromstring(svg)
         assert INK.encode() not in svg and svg.count(b"currentColor") > 5 and b"prefers-color-scheme:dark" in svg
-    assert bars == interval_bars({"up": Estimate(0.2, 0.1, 0.3), "down": Estimate(-0.2, -0.3, 0.1)}, "y")
+    assert "upupupupupupupupupu… (0.91)".encode() in bars  # a long name is cut, its note is not
+    assert bars == interval_bars(estimates, "y", notes)
 
 
 def test_a_report_is_gathered_from_a_finished_run(tmp_path, monkeypatch):
@@ -342,10 +451,11 @@ def test_a_report_is_gathered_from_a_finished_run(tmp_path, monkeypatch):
         "source": "first",
         "role": "image",
     }
-    row |= {"score": 2.0, "threshold": 0.0, "low": -1.0, "high": 1.0, "probability": 0.9}
+    row |= {"score": 2.0, "threshold": 0.0, "low": -1.0, "high": 1.0, "probability": 0.9, "far": False}
     rows = [
         row,
         row | {"detector": "linear", "score": 0.5},
+        row | {"detector": "orthogonal", "far": True},
         row | {"source": "photographs", "score": -2.0, "probability": 0.2},
         row | {"source": "photographs", "detector": "linear", "score": float("nan")},  # withheld
         *(
@@ -368,7 +478,8 @@ def test_a_report_is_gathered_from_a_finished_run(tmp_path, monkeypatch):
     ((photograph, counterpart),) = [pair.images for pair in report.pairs]
     assert (photograph.source, photograph.label, photograph.size) == ("photograph", 0, (12, 8))
     assert photograph.verdicts == {"concept": Verdict("real", 0.2)} and photograph.concepts == []
-    assert list(counterpart.verdicts.items()) == [("linear", Verdict("unsure", 0.9)), ("concept", Verdict("synthetic", 0.9))]
+    said = {kind: verdict.verdict for kind, verdict in counterpart.verdicts.items()}
+    assert list(said.items()) == [("linear", "unsure"), ("orthogonal", "unsure"), ("concept", "synthetic")]
     assert counterpart.concepts == [("noise", -0.5), ("haze", 0.3)]
 
 

@@ -2,7 +2,7 @@
 
 import csv
 
-from detector.tables import PUBLISHED, cross_table, published_table
+from detector.tables import PUBLISHED, control_table, cross_table, headline_table, published, published_table
 
 
 def cell(mean: float, **more) -> dict:
@@ -24,6 +24,25 @@ def test_the_cross_table_says_what_stands_behind_it():
     ]
 
 
+def test_what_the_clip_has_seen_is_told_only_where_it_is_known():
+    ap = {"AP": 0.8, "AP_low": 0.7, "AP_high": 0.9}
+    unseen = {f"AP_unseen{key[2:]}": value - 0.1 for key, value in ap.items()}
+    counts = {"originals": 17, "photographs": 34}
+    known = {**counts, "originals_seen_by_clip": 10, "linear": {"same_generator": {"cells": 2, **ap, **unseen}}}
+    text = headline_table("linear", known)
+    assert (
+        "the 7 originals new to the CLIP" in text and "| the same generator | 2 | 0.80 [0.70, 0.90] | 0.70 [0.60, 0.80] | - | - |" in text
+    )
+    text = headline_table("linear", {**counts, "linear": {"same_generator": {"cells": 2, **ap}}})
+    assert "CLIP" not in text and "| the same generator | 2 | 0.80 [0.70, 0.90] | - | - |" in text
+
+    cell = {**ap, "recall": 0.5, "AP_seen": 0.81, "AP_unseen": 0.71}
+    text = control_table("linear", {**counts, "originals_seen_by_clip": 10, "all": {"generators": {"first": cell}}})
+    assert "(10 of them seen" in text and "| 0.81 | 0.71 | 0.50 | - | - |" in text
+    text = control_table("linear", {**counts, "all": {"generators": {"first": {**ap, "recall": 0.5}}}})
+    assert "seen" not in text and "| first | 0.80 [0.70, 0.90] | - | - | 0.50 | - | - |" in text
+
+
 def test_the_published_numbers():
     """arXiv 2602.12381: the diagonal, the minimum of 0.37 that its abstract quotes, and Combined."""
     with open(PUBLISHED, newline="", encoding="utf-8") as text:
@@ -32,6 +51,7 @@ def test_the_published_numbers():
     assert [rows["linear", name, name] for name in ("cnnspot", "synthbuster-plus", "synthclic")] == [0.96, 0.99, 0.92]
     assert min(rows.values()) == rows["linear", "synthclic", "cnnspot"] == 0.37
     assert [rows["linear", "combined", name] for name in ("cnnspot", "synthbuster-plus", "synthclic")] == [0.84, 0.96, 0.87]
+    assert published("orthogonal")["synthclic", "cnnspot"] == "0.37"
     assert rows["concept", "synthclic", "synthbuster-plus"] == 0.78 and rows["concept", "cnnspot", "synthclic"] == 0.52
 
 

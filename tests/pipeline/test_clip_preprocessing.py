@@ -43,6 +43,8 @@ def test_the_published_offset_of_a_775_x_513_image():
     whole = np.asarray(image.resize((507, 336), Image.Resampling.BILINEAR))
     seen = prepared("bilinear", 336, 336).picture(image)
     assert np.array_equal(seen, whole[:, 86:422]) and not np.array_equal(seen, whole[:, 85:421])
+    floored = prepared("bilinear", 336, 336).model_copy(update={"offset": "floor"})
+    assert np.array_equal(floored.picture(image), whole[:, 85:421])
 
 
 def test_published_heads_see_other_pixels_than_bicubic_ones():
@@ -84,6 +86,7 @@ def test_what_an_open_clip_folder_says(tmp_path):
         "resize": 48,
         "interpolation": "bilinear",
         "crop": 48,
+        "offset": "round",
         "mean": [0.1, 0.2, 0.3],
         "std": [0.4, 0.5, 0.6],
     }
@@ -119,7 +122,7 @@ OPENAI = {  # preprocessor_config.json of openai/clip-vit-large-patch14-336, in 
 
 def test_what_a_transformers_folder_says_in_old_and_new_fields(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(OPENAI))
-    assert of_transformers(tmp_path) == prepared("bicubic", 336, 336)
+    assert of_transformers(tmp_path) == prepared("bicubic", 336, 336).model_copy(update={"offset": "floor"})
     new = {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "resample": 2, "do_normalize": False}
     (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": {**OPENAI, **new}}))
     found = of_transformers(tmp_path)

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from detector.cli import main
 from detector.evaluation.any_detector import evaluate
-from detector.evaluation.metrics import auroc, average_precision, calibration_error, tpr_at_fpr, win_rate
 from detector.evaluation.predictions import Predictions, read_predictions
 from pipeline.errors import UserError
+from tests.detector.evaluation.plain import metrics_of
 
 SHARED = Path(__file__).parents[3] / "../shared"
 PUBLISHED = SHARED / "peers/clip-cues/synthclic_clip_orthogonal_synthclic_predictions.csv"
@@ -64,12 +63,9 @@ def test_values_are_the_plain_metrics(tmp_path):
     report = evaluate(predictions(rows, tmp_path), draws=50)
     for name, cell in report["sources"].items():
         ids, _, label, score = (np.array(column) for column in zip(*[r for r in rows if r[1] in ("camera", name)], strict=True))
-        assert cell["AP"] == pytest.approx(average_precision(score, label)[0])
-        assert cell["auroc"] == pytest.approx(auroc(score, label)) == pytest.approx(roc_auc_score(label, score))
-        assert cell["tpr_at_1pct_fpr"] == pytest.approx(tpr_at_fpr(score, label))
-        assert cell["paired_win_rate"] == pytest.approx(win_rate(ids, score, label))
-        assert cell["ece"] == pytest.approx(calibration_error(score, label))
-        assert cell["accuracy"] == pytest.approx(((score > 0.5) == label).mean())
+        expected = metrics_of(ids, score, label, score > 0.5, score)
+        spelt = {key if key == "AP" else key.lower(): value for key, value in expected.items()}
+        assert {key: cell[key] for key in METRICS} == pytest.approx(spelt)
     assert report["mAP"] == pytest.approx(np.mean([cell["AP"] for cell in report["sources"].values()]))
 
 
@@ -118,14 +114,14 @@ def test_portions_of_draws_make_no_difference(tmp_path, monkeypatch):
     assert evaluate(table, draws=100) == whole
 
 
-def test_logits_have_threshold_zero_and_no_calibration_error(tmp_path):
+def test_scores_that_are_no_probabilities_have_no_calibration_error_and_are_told_about_the_threshold(tmp_path):
     rows = [("a", "camera", 0, -3), ("b", "camera", 0, 0.2), ("a", "sd", 1, 0.4), ("b", "sd", 1, 5)]
     table = predictions(rows, tmp_path)
     report = evaluate(table, draws=10)
-    assert report["threshold"] == 0 and report["specificity"] == 0.5 and report["recall"] == 1 and "ece" not in report
-    assert "taken as logits, with threshold 0" in report["note"]
-    asked = evaluate(table, threshold=0.3, draws=10)
-    assert asked["threshold"] == 0.3 and asked["specificity"] == 1 and "logits" not in asked.get("note", "")
+    assert report["threshold"] == 0.5 and report["specificity"] == 1 and report["recall"] == 0.5 and "ece" not in report
+    assert "give --threshold on their own scale (of logits, 0)" in report["note"]
+    asked = evaluate(table, threshold=0.0, draws=10)
+    assert asked["threshold"] == 0 and asked["specificity"] == 0.5 and asked["recall"] == 1
     assert evaluate(table, threshold=0.4, draws=10)["recall"] == 0.5, "an image is synthetic above the threshold, not at it"
 
 

@@ -7,6 +7,7 @@ from detector.evaluation.crosstable import DatasetCells, metric_keys
 from detector.evaluation.generalization import Scores
 from detector.features import IMAGE, RECONSTRUCTION
 from pipeline.errors import UserError
+from tests.detector.evaluation.plain import metrics_of
 
 # source, label, score: `cars` mixes both labels, `made` is compared with every real image, cars' own included
 ROWS = [
@@ -24,11 +25,12 @@ CARS = (1 / 2 + 2 / 4) / 2  # ranked: real .75, synthetic .7, real .2, synthetic
 KEYS = {"real": "real", "made": "made", "cars": "cars"}
 
 
-def scores(rows=ROWS, threshold: float = 0.5) -> Scores:
+def scores(rows=ROWS, threshold: float = 0.5, far: float = np.inf) -> Scores:
+    """Scores are taken for probabilities; above `far` they are far."""
     source, label, score = (np.array(column) for column in zip(*rows, strict=True))
     names = np.array([f"g{i}" for i in range(len(rows))])
     cuts = [np.full(len(rows), threshold) for _ in range(3)] + [score]
-    return Scores(names, names, source, np.full(len(rows), "none"), np.full(len(rows), IMAGE), label, score, *cuts)
+    return Scores(names, names, source, np.full(len(rows), "none"), np.full(len(rows), IMAGE), label, score, *cuts, score > far)
 
 
 def cells(rows=ROWS) -> DatasetCells:
@@ -44,6 +46,41 @@ def test_a_pure_source_meets_all_reals_and_a_mixed_one_itself():
     assert (cell["images"], cell["groups"], cell["withheld"]) == (8, 8, 0)
     assert cell["specificity"] == pytest.approx(2 / 4) and cell["recall"] == pytest.approx(2 / 4) and cell["accuracy"] == pytest.approx(0.5)
     assert cell["AUROC"] == pytest.approx(7 / 16)
+
+
+def test_every_metric_of_the_whole_and_of_each_source_has_an_interval():
+    random = np.random.default_rng(0)
+    rows = [(source, label, random.random() ** (2 - label)) for source, label in [("real", 0), ("made", 1)] for _ in range(120)]
+    plain = scores(rows)
+    ids = np.tile([f"g{i}" for i in range(120)], 2)
+    paired = Scores(**{**vars(plain), "image_id": ids, "group": ids})
+    table = DatasetCells(ids.tolist(), 200, 0)
+    cell, draws = table.cell(paired, {"real": "real", "made": "made"})
+    expected = metrics_of(ids, paired.score, paired.label, paired.score > 0.5, paired.score)
+    ap = expected["AP"]
+    assert {name: cell["sources"]["made"][name] for name in expected} == pytest.approx(expected)
+    assert cell["mAP"] == pytest.approx(ap) and "AP" not in cell, "over all sources an AP says how many synthetic images there are"
+    for name in {*expected, "mAP"} - {"AP"}:
+        assert cell[f"{name}_low"] < cell[f"{name}_high"] and (cell[f"{name}_low"] <= cell[name] <= cell[f"{name}_high"] or name == "ECE")
+    assert len(draws) == 200 and np.percentile(draws, 97.5) == cell["mAP_high"] == cell["sources"]["made"]["AP_high"]
+
+
+def test_pairs_are_of_one_source():
+    """In `cars` and in `made` an image is called g0; the counterpart of each is compared with the real images it is evaluated with."""
+    named = Scores(**{**vars(scores()), "image_id": np.array(["g0", "g1", "g0", "g2", "g0", "g0", "g3", "g4"])})
+    cell, _ = cells().cell(named, KEYS)
+    assert cell["sources"]["cars"]["paired_win_rate"] == 1, "0.7 against 0.2"
+    assert cell["sources"]["made"]["paired_win_rate"] == 1 / 2, "0.8 against 0.9 and against 0.2"
+    assert cell["paired_win_rate"] == pytest.approx(2 / 3), "cars' counterpart is not compared with the other real g0"
+    assert "paired_win_rate" not in cells().cell(scores(), KEYS)[0]
+
+
+def test_far_images_are_unsure():
+    cell, _ = cells().cell(scores(far=0.72), KEYS)
+    assert cell["far"] == cell["unsure"] == pytest.approx(3 / 8)
+    assert cell["firm_false_alarms"] == 0 and cell["firm_misses"] == pytest.approx(2 / 4)
+    sure, _ = cells().cell(scores(), KEYS)
+    assert sure["unsure"] == 0 and sure["firm_false_alarms"] == pytest.approx(1 - sure["specificity"])
 
 
 def test_the_mean_is_over_sources_not_over_images():
@@ -65,7 +102,7 @@ def test_intervals_enclose_and_come_from_whole_groups():
 
 def test_many_draws_in_small_portions_are_the_same(monkeypatch):
     whole, _ = cells().cell(scores(), KEYS)
-    monkeypatch.setattr("detector.evaluation.crosstable.AT_ONCE", 20)
+    monkeypatch.setattr("detector.evaluation.cells.AT_ONCE", 20)
     assert cells().cell(scores(), KEYS)[0] == whole
 
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from detector.evaluation.crossfit import CrossFit, parts, with_autoencoder
-from detector.evaluation.generalization import MATCHED, NONE, SHUFFLED, Summary, Table, summarise
+from detector.evaluation.generalization import MATCHED, NONE, SHUFFLED, Cell, Summary, Table, firmness, summarise, with_interval
 from detector.evaluation.generalization import Scores as S
 from detector.evaluation.training_sets import home_sets
 from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
 from pipeline.dataset import PHOTOGRAPHS
+from tests.detector.evaluation.plain import metrics_of
 
 GROUPS = [f"g{i}" for i in range(8)]
 FAMILIES = {"a": "diffusion", "b": "diffusion", "c": "patch"}
@@ -49,6 +50,7 @@ def summary(table: FeatureTable, released: dict[str, str | None] | None = None) 
         return S(
             **fields,
             control=np.concatenate([np.full(len(table), control) for control, _ in chunks]),
+            far=np.zeros(len(table) * len(chunks), bool),
             **{column: np.concatenate([getattr(scores, name) for _, scores in chunks]) for column, name in columns.items()},
         )
 
@@ -119,3 +121,91 @@ def test_detectors_of_the_past_are_tested_on_what_came_later():
 def test_verdicts_that_are_unsure_are_counted_and_probabilities_are_calibrated():
     cell = summary(features(softness=1.0, trace=0.0)).cells["a"]["a"].values
     assert 0 < cell["unsure"] < 1 and cell["ECE"] < 0.15
+
+
+def scored(groups: int, seed: int = 0) -> S:
+    """A photograph and a counterpart a group, thresholds of two detectors; no control was scored."""
+    random = np.random.default_rng(seed)
+    names = np.tile([f"g{i:03d}" for i in range(groups)], 2)
+    label = np.repeat([0, 1], groups)
+    score = np.round(label + random.normal(size=2 * groups), 1)
+    threshold = np.tile([0.45, 0.55], groups)
+    return S(
+        image_id=names,
+        group=names,
+        source=np.repeat([PHOTOGRAPHS, "a"], groups),
+        control=np.full(2 * groups, NONE),
+        role=np.full(2 * groups, IMAGE),
+        label=label,
+        score=score,
+        threshold=threshold,
+        low=threshold - 0.2,
+        high=threshold + 0.2,
+        probability=1 / (1 + np.exp(0.5 - score)),
+        far=score > 2,
+    )
+
+
+def table_of(groups: int, seen: list[str] | None = None) -> Table:
+    return Table([f"g{i:03d}" for i in range(groups)], seen, 200, 0, PHOTOGRAPHS)
+
+
+def test_every_metric_of_a_cell_is_the_plain_one_and_has_an_interval():
+    scores = scored(100)
+    cell = table_of(100).cell(scores, "a")
+    expected = metrics_of(scores.image_id, scores.score, scores.label, scores.score > scores.threshold, scores.probability)
+    assert {name: cell.values[name] for name in expected} == pytest.approx(expected)
+    for name, value in expected.items():
+        low, high = cell.values[f"{name}_low"], cell.values[f"{name}_high"]
+        assert low < high and low <= value, name
+        assert value <= high or name == "ECE", "a calibration error is greater on resampled images"
+        assert np.nanpercentile(cell.draws[name], 2.5) == low and len(cell.draws[name]) == 200
+    assert "TPR_at_1pct_FPR" not in table_of(99).cell(scored(99), "a").values
+
+
+def test_the_average_precision_of_a_cell_is_that_of_any_rows():
+    scores, table = scored(30), table_of(30)
+    cell, (value, draws) = table.cell(scores, "a"), table.ap_of(scores.score, scores.label, scores.group)
+    assert value == cell.values["AP"] and np.array_equal(draws, cell.draws["AP"])
+
+
+def test_originals_that_the_clip_saw_stand_apart_where_that_is_known():
+    scores, seen = scored(30), [f"g{i:03d}" for i in range(10)]
+    known, nobody_knows = table_of(30, seen).cell(scores, "a").values, table_of(30).cell(scores, "a").values
+    unseen = scores.where(~np.isin(scores.group, seen))
+    assert known["AP_unseen"] == table_of(30).cell(unseen, "a").values["AP"]
+    apart = {f"AP_{part}{end}" for part in ("seen", "unseen") for end in ("", "_low", "_high")}
+    assert set(known) - set(nobody_knows) == apart and set(nobody_knows) <= set(known)
+    assert "AP_seen" not in table_of(30, []).cell(scores, "a").values
+
+
+def test_firm_answers_are_neither_between_nor_far():
+    logits = np.array([-2.0, -0.5, 0.1, 0.5, 3, 9, -2, -1, 0.0, 0.6, 9])
+    label = np.array([0] * 6 + [1] * 5)
+    zero = np.zeros(len(logits))
+    texts = [np.full(len(logits), "") for _ in range(5)]
+    scores = S(*texts, label, logits, zero, zero - 0.5, zero + 0.5, zero, logits > 5)
+    assert firmness(scores) == {
+        "unsure": pytest.approx(6 / 11),  # -0.5, 0.1, 0.5 and 0.0 lie between, the two 9 are far
+        "far": pytest.approx(2 / 11),
+        "firm_false_alarms": pytest.approx(1 / 6),  # the photograph at 3
+        "firm_misses": pytest.approx(2 / 5),  # -2 and -1
+    }
+    cell = table_of(50).cell(scored(50), "a").values
+    assert {name: cell[name] for name in firmness(scored(50))} == firmness(scored(50)) and 0 < cell["far"] < cell["unsure"] < 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_draws_that_a_cell_lacks_are_left_to_the_others():
+    one, other = np.array([0.2, 0.4, np.nan]), np.array([0.4, np.nan, np.nan])
+    found = with_interval("AP", [0.3, 0.5], [one, other])
+    assert found == {"AP": 0.4, "AP_low": pytest.approx(0.3 + 0.1 * 0.025), "AP_high": pytest.approx(0.3 + 0.1 * 0.975)}
+    assert with_interval("AP", [0.3], [np.full(3, np.nan)]) == {"AP": 0.3}, "no draw, no interval"
+
+
+def test_any_value_with_an_interval_can_be_averaged():
+    cells = {
+        "a": {"a": Cell({"recall": 0.2}, {"recall": np.array([0.1, 0.3])}), "b": Cell({"recall": 0.6}, {"recall": np.array([0.6, 0.6])})}
+    }
+    mean = Summary(cells, FAMILIES, {}).mean([("a", "a"), ("a", "b")], "recall")
+    assert mean["recall"] == pytest.approx(0.4) and 0.35 <= mean["recall_low"] < mean["recall_high"] <= 0.45

@@ -84,7 +84,7 @@ def test_a_published_clip_brings_the_concepts_it_recognises(photographs, small_c
         assert set(measured) == {concept.name for concept in vocabulary if concept.edit}
         assert zero_shot[f"mean_{field}"] == pytest.approx(np.mean(list(zero_shot[field].values())))
     assert zero_shot["measured"] == len(zero_shot["accuracy"])
-    assert pretrained_clip.seen_groups(task) == []
+    assert pretrained_clip.seen_groups(task) is None, "nobody here knows"
     assert sorted(path.name for path in task.folder.iterdir()) == ["concepts.json", "weights.json"]
     names = set(read_json(task.folder / "weights.json")["files"])
     assert {"open_clip_model.safetensors", "open_clip_config.json"} <= names and "model.safetensors" not in names
