@@ -50,9 +50,7 @@ def main(params: Params) -> None:
         "left_out": {str(pairs): pairs for pairs in wanted if pairs not in complete},
     }
     for pairs in found["left_out"]:
-        logger.warning(
-            "evaluation.new_pairs: not every training part has %s pairs of every generator, at least %d", pairs, found["available"]
-        )
+        logger.warning("evaluation.new_pairs: %s pairs of each generator are more than a training part has, %d", pairs, found["available"])
     write_metrics("metrics/adaptation.json", found)
 
 

@@ -25,8 +25,8 @@ from stages.run import one_thread, run
 CLIP, FEATURES, DETECTORS = Path("data/models/clip"), Path("data/features"), Path("data/detectors")
 TEXTS = 8
 """Concepts named for a direction."""
-FEWEST = 3
-"""Originals: one to judge on, one to choose a penalty on, one to fit on."""
+FEWEST, ENOUGH = 3, 10
+"""Originals: one to judge on, one to choose a penalty on, one to fit on; and from how many on held-out ones alone tell more."""
 REFITS = 4
 """Fits on originals drawn anew, beside the kept one: what stability is judged from."""
 
@@ -138,13 +138,16 @@ def _grounding(params: Params, bank: Bank, table: FeatureTable, sources: list[st
 
 
 def _reference(params: Params, bank: Bank, table: FeatureTable) -> tuple[Reference, dict[str, int]]:
-    """The images that heads are read against: those of the kept detectors' test split, where it has enough originals; else all."""
+    """The images that heads are read against: the kept detectors' test split, where it has enough originals; else all.
+
+    No label enters, so images that a detector was fitted on mislead less than very few originals would; which it is, is said.
+    """
     from detector.clip import Clip
 
     part = split_part(table, params.seed)
     images = (table.role == IMAGE) & (table.view == "")
     held_out = images & part.test
-    chosen = table.where(held_out if len(set(table.group[held_out])) >= FEWEST else images)
+    chosen = table.where(held_out if len(set(table.group[held_out])) >= ENOUGH else images)
     seen = set(table.group[images & (part.train | part.validation)].tolist())
     groups = set(chosen.group.tolist())
     if len(groups) < FEWEST:
