@@ -15,9 +15,9 @@ from detector.evaluation.training_sets import later
 from detector.features import IMAGE, RECONSTRUCTION
 
 NONE, MATCHED, RANDOM_CLIP = "none", "matched", "random-clip"
-SHUFFLED = ("shuffled-1", "shuffled-2", "shuffled-3")
+SHUFFLED = tuple(f"shuffled-{number}" for number in range(1, 11))
 """How a detector was fitted: as usual; on reconstructions in place of photographs; on features of a CLIP with random weights;
-on labels dealt out at random, several times, because photographs are few and one deal is luck."""
+on labels dealt out at random, several times, because what one deal finds is luck."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,11 @@ class Table:
         return float(ranking.draw().average_precision()[0]), np.concatenate(draws)
 
     def _ap(self, cell: Cell, name: str, *scores: Scores) -> None:
-        """One value, or the mean over several scorings of the same images."""
+        """One value, or the mean over several scorings of the same images; the interval is then of a single one of them."""
         values, draws = zip(*(self.ap_of(one.score, one.label, one.group) for one in scores), strict=True)
-        cell.values |= with_interval(name, list(values), list(draws))
-        cell.draws[name] = mean_draws(draws)
+        turn = np.arange(len(draws[0]))
+        cell.draws[name] = np.array(draws)[turn % len(draws), turn]
+        cell.values |= with_interval(name, [float(np.mean(values))], [cell.draws[name]])
 
 
 def firmness(scores: Scores) -> dict[str, float]:
