@@ -24,8 +24,9 @@ def main(params: Params) -> None:
     sources = [PHOTOGRAPHS, *params.generators]
     table = read_features(FEATURES, sources, (IMAGES, AUGMENTED))
     altered = read_features(FEATURES, sources, ALTERED)
-    one_thread()
     kind = params.evaluation.headline
+    if kind != "linear":  # which needs no torch
+        one_thread()
     bank = concept_bank(CLIP, params.clip.recognised) if kind == "concept" else NO_CONCEPTS
     fits = cross_fit(kind, params, bank, table)
     cells = Table(sorted(set(table.group[fits.asked])), (), params.evaluation.bootstrap, params.seed, PHOTOGRAPHS)
