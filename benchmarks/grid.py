@@ -24,7 +24,7 @@ from detector.estimators.orthogonal import OrthogonalLinear
 from detector.estimators.presets import preset
 from detector.evaluation.metrics import average_precision
 from pipeline.files import write_json
-from pipeline.provenance import versions
+from pipeline.fingerprints import versions
 
 POOLED, PROJECTED, CONCEPTS = 1024, 768, 168
 TRAIN = {"cnnspot": (2700, 1), "synthbuster-plus": (640, 9), "synthclic": (1633, 4)}

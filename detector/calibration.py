@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.estimators.base import balanced_weights, sigmoid
+from detector.estimators.base import sigmoid
 
 REAL, SYNTHETIC, UNSURE = 0, 1, 2
 VERDICTS = ("real", "synthetic", "unsure")
@@ -82,10 +82,11 @@ def best_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
 def _platt(logit: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     """Slope and offset, classes weighted equally; 0 and 0, so probability 0.5, where validation is ranked backwards or not at all."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.utils.class_weight import compute_sample_weight
 
     scale = float(np.std(logit))
     if scale < 1e-9:
         return 0.0, 0.0
-    fitted = LogisticRegression(C=1.0).fit(logit[:, None] / scale, label, sample_weight=balanced_weights(label.astype(float)))
+    fitted = LogisticRegression(C=1.0).fit(logit[:, None] / scale, label, sample_weight=compute_sample_weight("balanced", label))
     slope, offset = float(fitted.coef_[0, 0]) / scale, float(fitted.intercept_[0])
     return (slope, offset) if slope > 0 else (0.0, 0.0)

@@ -6,6 +6,7 @@ papers is written down here: feature point, width and preprocessing. Nothing in 
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from detector.estimators.concept import ConceptDetector
 from detector.estimators.linear import LinearProbe
 from detector.estimators.orthogonal import OrthogonalLinear
 from pipeline.errors import UserError
+from pipeline.sentence import sentence
 
 SUFFIXES = (".ckpt", ".pth", ".pt")
 CLIP_NORMALISATION = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
@@ -35,12 +37,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         return _described("linear", _linear(path, linear, "weight", "bias"), "projected", UNIVFD, "UnivFD", path)
     state, kind = saved.get("state_dict"), saved.get("model_type")
     if not isinstance(state, dict) or kind not in ("linear", "clip", "concept"):
-        found = ", ".join(sorted(map(str, saved))[:6])
+        found = sentence(", ".join(sorted(map(str, saved))[:6]))
         raise UserError(
             f"{path}: is no checkpoint known here (it holds {found or 'nothing'}); give one with state_dict and model_type linear, clip or "
             "concept, UnivFD's weight and bias, or a detector's folder"
         )
-    state = {name.removeprefix("model."): value for name, value in state.items()}
+    state = {str(name).removeprefix("model."): value for name, value in state.items()}
     if kind == "linear":
         fitted = _linear(path, state, "classification_head.fc.weight", "classification_head.fc.bias")
         return _described("linear", fitted, "pooled", HEADS, "clip-cues", path)
@@ -53,17 +55,26 @@ def _load(path: Path) -> dict:
     import torch
 
     try:
+        _require_unpacked(path)
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give a detector's folder or a checkpoint") from None
     except Exception as error:  # a torn zip, a pickle with code in it: torch raises many kinds
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = sentence(str(error).splitlines()[0] if str(error) else "no detail")
         raise UserError(
             f"{path}: cannot be read as a file of tensors only ({type(error).__name__}: {first[:120]}); save its state_dict with torch.save"
         ) from None
     if not isinstance(saved, dict):
         raise UserError(f"{path}: holds a {type(saved).__name__}, not named tensors; save the model's state_dict instead")
     return saved
+
+
+def _require_unpacked(path: Path) -> None:
+    """torch.save compresses nothing, and torch would unpack a few kilobytes to gigabytes without asking."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                raise ValueError("an archive that holds more than its own size")
 
 
 def _described(kind: str, classifier: LogitClassifier, point: str, preprocessing: dict, project: str, path: Path) -> dict[str, Any]:
@@ -131,6 +142,8 @@ def _tensors(path: Path, state: dict, shapes: dict[str, tuple[int | None, ...]])
         tensor = state.get(name)
         if not isinstance(tensor, torch.Tensor):
             raise UserError(f"{path}: the tensor {name} is missing; give a complete checkpoint")
+        if not _whole(tensor):
+            raise UserError(f"{path}: {name} is no plain tensor of real numbers; save the state_dict of the model itself")
         if tensor.ndim != len(shape) or any(want is not None and want != got for want, got in zip(shape, tensor.shape, strict=True)):
             wanted = " x ".join("any" if want is None else str(want) for want in shape)
             raise UserError(f"{path}: {name} has the shape {tuple(tensor.shape)}, expected {wanted}; give an unaltered checkpoint")
@@ -139,6 +152,14 @@ def _tensors(path: Path, state: dict, shapes: dict[str, tuple[int | None, ...]])
             raise UserError(f"{path}: {name} holds numbers that are not finite, or none; give an undamaged checkpoint")
         arrays.append(array)
     return arrays
+
+
+def _whole(tensor: Any) -> bool:
+    """Real numbers, each of them in the file: an expanded tensor is a few bytes there and would fill the memory here."""
+    import torch
+
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and tensor.is_floating_point()
+    return plain and not tensor.is_nested and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _require_alike(path: Path, *lengths: int) -> None:

@@ -1,4 +1,4 @@
-"""Asking a detector about files: decoded in batches, judged, explained; what cannot be read is reported and stops nothing."""
+"""Asking a detector about files: read one by one, judged in batches, explained; what cannot be read is reported and stops nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detector.clip import Clip, Features
 from detector.evaluation.metrics import ENOUGH_ORIGINALS
 from detector.saved import Detector
 from pipeline.errors import UserError
-from pipeline.images import EXTENSIONS, UnreadableImage, read_image
+from pipeline.images import DEFAULT, EXTENSIONS, Limits, UnreadableImage, read_image
 
 UNREADABLE = "unreadable"
 SHOWN = 3
@@ -39,22 +39,26 @@ class Finding:
 
 
 def findings(
-    files: Iterable[Path], detector: Detector, clip: Clip, explained_by: Detector | None = None, batch_size: int = 64
+    files: Iterable[Path],
+    detector: Detector,
+    clip: Clip,
+    explained_by: Detector | None = None,
+    batch_size: int = 64,
+    limits: Limits = DEFAULT,
 ) -> Iterator[Finding]:
-    """One finding a file, in order; `batch_size` images are in memory at a time.
+    """One finding a file, in order. One whole image is in memory at a time, and what the CLIP sees of `batch_size` others.
 
     `explained_by` is a concept detector on the same CLIP (the detector itself, where it is one).
     """
     note = worth(detector)
     files = iter(files)
     while batch := list(islice(files, batch_size)):
-        read = [_read(path) for path in batch]
-        images = [image for image in read if not isinstance(image, str)]
-        flat = [np.ptp(np.asarray(image), (0, 1)).max() < FLAT for image in images]
-        judged = iter(_judged(clip.features(images), flat, detector, explained_by) if images else ())
-        for path, image in zip(batch, read, strict=True):
-            if isinstance(image, str):
-                yield Finding(str(path), UNREADABLE, reason=image)
+        read = [_read(path, clip, limits) for path in batch]
+        seen = [look for look in read if not isinstance(look, str)]
+        judged = iter(_judged(_features(seen, clip), [look.flat for look in seen], detector, explained_by) if seen else ())
+        for path, look in zip(batch, read, strict=True):
+            if isinstance(look, str):
+                yield Finding(str(path), UNREADABLE, reason=look)
             else:
                 yield Finding(str(path), note=note, **next(judged))
 
@@ -78,7 +82,7 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path]:
             raise UserError(f"{path}: no such file or folder; give images or folders of images")
     for path in paths:
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and not p.is_dir())
             if not found:
                 raise UserError(f"{path}: holds no images ({', '.join(EXTENSIONS)}); give images or folders of images")
             yield from found
@@ -86,18 +90,31 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _read(path: Path) -> Any:
-    """An image, or the reason why there is none."""
+@dataclass(frozen=True)
+class _Look:
+    picture: np.ndarray  # what the CLIP sees
+    flat: bool  # whether the whole image is of one colour
+
+
+def _read(path: Path, clip: Clip, limits: Limits) -> _Look | str:
+    """What is kept of an image, or the reason why there is none."""
     try:
-        return read_image(path)[0]
+        image, _ = read_image(path, limits)
     except UnreadableImage as reason:
         return str(reason)
+    return _Look(clip.picture(image), max(high - low for low, high in image.getextrema()) < FLAT)
+
+
+def _features(seen: list[_Look], clip: Clip) -> Features:
+    return Features(*clip.picture_features([look.picture for look in seen]), clip.record)
 
 
 def _judged(features: Features, flat: list[bool], detector: Detector, explained_by: Detector | None) -> Iterator[dict[str, Any]]:
-    verdict, probability, far = detector.judge(features)
-    verdict = np.where(flat, UNSURE, verdict)
-    explained = _explained(features, explained_by) if explained_by else [{}] * len(verdict)
+    own, probability, far = detector.judge(features)
+    verdict = np.where(flat, UNSURE, own)
+    explained = [{}] * len(verdict)
+    if explained_by:
+        explained = _explained(features, explained_by, own if explained_by is detector else explained_by.judge(features)[0])
     for code, p, blank, outside, explanation in zip(verdict, probability, flat, far, explained, strict=True):
         reason = "it is of one colour" if blank else "far from the images it was trained on" if outside else ""
         if not reason and VERDICTS[code] == "unsure":
@@ -105,12 +122,11 @@ def _judged(features: Features, flat: list[bool], detector: Detector, explained_
         yield {"verdict": VERDICTS[code], "probability": float(p), "reason": reason, **explanation}
 
 
-def _explained(features: Features, detector: Detector) -> list[dict[str, Any]]:
+def _explained(features: Features, detector: Detector, verdicts: np.ndarray) -> list[dict[str, Any]]:
     added = detector.classifier.contributions(detector.read(features))
     names = [concept["name"] for concept in detector.concepts] or [f"concept-{m + 1}" for m in range(added.shape[1])]
     measured = {m: concept.get("accuracy") for m, concept in enumerate(detector.concepts)}
     accuracy = {m: {"accuracy": value} for m, value in measured.items() if value is not None}
-    verdicts = detector.judge(features)[0]
     found = []
     for row, code in zip(added, verdicts, strict=True):
         order = [m for m in np.argsort(-np.abs(row), kind="stable")[:SHOWN] if row[m]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,17 +21,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from detector.captions import CAPTIONS, write_captions
 from detector.clip import POINTS, Clip, clip_record
 from detector.features import ALTERED, AUGMENTED, IMAGES, RANDOM, WHAT, features_schema
 from pipeline import alterations
 from pipeline.alterations import Views, alter, augmented
 from pipeline.clip_weights import LIBRARIES, clip_format
 from pipeline.files import replacing_folder
+from pipeline.fingerprints import versions
 from pipeline.grid import batch_grid
-from pipeline.images import read_image
+from pipeline.images import ANY_SIZE, read_image
 from pipeline.processes import Processes, device_name
 from pipeline.progress import track
-from pipeline.provenance import versions
+from pipeline.records import WRITING
 from pipeline.seeds import digest, seed_of
 from pipeline.store import WorkStore
 from pipeline.weights import identity, weights_folder
@@ -99,10 +101,12 @@ def write_features(
     store: WorkStore,
     processes: Processes,
     description: str,
+    prompts: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
     """Write a file for each of `WHAT` into `folder`, with one shard of `shards()` in memory at a time.
 
-    Each process makes its share, the main one writes. Returns the number of rows in each file; {} in other processes.
+    Where `prompts` ({image_id: prompt}) are given, their text features are written beside them (see `detector.captions`).
+    Each process makes its share, the main one writes. Returns the number of rows in each file of `WHAT`; {} in other processes.
     """
     import torch
 
@@ -123,13 +127,16 @@ def write_features(
                 schema = features_schema(
                     clip_record(clip_folder, random_weights=planned[name][0].random_weights if planned[name] else None)
                 )
-                writers[name] = files.enter_context(pq.ParquetWriter(temporary / f"{name}.parquet", schema, compression="zstd"))
+                writers[name] = files.enter_context(pq.ParquetWriter(temporary / f"{name}.parquet", schema, **WRITING))
             for rows, what in _cells(shards, batch_size, description):
                 tables = iter(extractor.tables(rows, [view for name in what for view in planned[name]]))
                 for name in what:
                     for view in planned[name]:
                         writers[name].write_table(_with_ids(next(tables), rows, view, writers[name].schema))
                         totals[name] += len(rows)
+            if prompts is not None:
+                record, clip = clip_record(clip_folder), partial(extractor.clip, None)
+                write_captions(temporary / CAPTIONS, prompts, batch_size, record, extractor.recipe, store, clip)
         if extractor.found:
             logger.info("%s: %d of %d batches were already in the work store", description, extractor.found, extractor.asked)
     return totals
@@ -154,13 +161,16 @@ def _with_ids(table: pa.Table, rows: list[dict], view: View, schema: pa.Schema) 
 
 
 class _Extractor:
-    """Features of cells, found in the work store or made; `found` of the `asked` entries were there."""
+    """Features of cells, found in the work store or made; `found` of the `asked` entries were there.
+
+    `recipe` is what the keys of all entries share; `clip(random_weights)` loads a CLIP once.
+    """
 
     def __init__(self, clip_folder: Path, dtype: str, store: WorkStore, threads: ThreadPoolExecutor):
         self.store, self.threads = store, threads
         self.found = self.asked = 0
-        self._clip = cache(lambda random_weights: Clip(clip_folder, dtype, random_weights=random_weights))
-        self._recipe = {
+        self.clip = cache(lambda random_weights: Clip(clip_folder, dtype, random_weights=random_weights))
+        self.recipe = {
             "version": VERSION,
             "clip": identity(clip_folder)[1],
             "dtype": dtype,
@@ -171,7 +181,7 @@ class _Extractor:
     def tables(self, rows: list[dict], views: list[View]) -> list[pa.Table]:
         """One table (key, pooled, projected) a view."""
         items = [(row["key"], row["sha256"]) for row in rows]
-        keys = [digest({**self._recipe, **view.recipe}, items) for view in views]
+        keys = [digest({**self.recipe, **view.recipe}, items) for view in views]
         tables = [self.store.get(key) for key in keys]
         missing = [number for number, table in enumerate(tables) if table is None]
         self.asked += len(views)
@@ -184,13 +194,13 @@ class _Extractor:
 
     def _made(self, rows: list[dict], views: list[View]) -> Iterator[pa.Table]:
         """Pillow works on the next view in threads while the model runs on this one."""
-        images = list(self.threads.map(lambda row: read_image(row["bytes"])[0], rows))
+        images = list(self.threads.map(lambda row: read_image(row["bytes"], ANY_SIZE)[0], rows))
         hashes = [row["sha256"] for row in rows]
-        pictures = (self.threads.map(partial(_picture, self._clip(view.random_weights), view), images, hashes) for view in views)
+        pictures = (self.threads.map(partial(_picture, self.clip(view.random_weights), view), images, hashes) for view in views)
         ahead = next(pictures)
         for view in views:
             current, ahead = list(ahead), next(pictures, None)
-            points = self._clip(view.random_weights).picture_features(current)
+            points = self.clip(view.random_weights).picture_features(current)
             vectors = {point: _lists(found) for point, found in zip(POINTS, points, strict=True)}
             yield pa.table({"key": [row["key"] for row in rows], **vectors})
 

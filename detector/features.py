@@ -17,8 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from detector.clip import POINTS, Features
+from pipeline.damage import reading
 from pipeline.errors import UserError
 from pipeline.images import sha256
+from pipeline.records import read_table
 
 IMAGE, RECONSTRUCTION = "image", "reconstruction"
 """What a row's features are of: a dataset image, or a photograph passed through a generator's own autoencoder."""
@@ -118,16 +120,16 @@ def read_features(folder: Path, names: Iterable[str], what: str | Sequence[str] 
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path} is missing; run dvc repro to make it")
-    clip = _clip_of(paths[0])
+    clip = clip_of(paths[0])
     for path in paths[1:]:
-        if _clip_of(path) != clip:
+        if clip_of(path) != clip:
             raise UserError(f"{path} and {paths[0]} were made by different CLIPs; run dvc repro to make all features by one")
-    counts = [pq.read_metadata(path).num_rows for path in paths]
+    counts = [_rows_of(path) for path in paths]
     vectors = {point: np.empty((sum(counts), clip["widths"][point]), np.float32) for point in POINTS}
     plain: dict[str, list[np.ndarray]] = {name: [] for name in PLAIN}
     start = 0
     for path, count in zip(paths, counts, strict=True):
-        table = pq.read_table(path, columns=[*PLAIN, *POINTS])
+        table = read_table(path, columns=[*PLAIN, *POINTS])
         order = pc.sort_indices(table, [(name, "ascending") for name in ORDER]).to_numpy()
         for point, found in vectors.items():
             np.take(matrix(table[point], found.shape[1]), order, axis=0, out=found[start : start + count])
@@ -135,6 +137,11 @@ def read_features(folder: Path, names: Iterable[str], what: str | Sequence[str] 
             plain[name].append(_plain(table[name])[order])
         start += count
     return FeatureTable(**{name: np.concatenate(parts) for name, parts in plain.items()}, **vectors, clip=clip)
+
+
+def _rows_of(path: Path) -> int:
+    with reading(path):
+        return pq.read_metadata(path).num_rows
 
 
 def matrix(column: pa.ChunkedArray, width: int) -> np.ndarray:
@@ -147,8 +154,10 @@ def _plain(column: pa.ChunkedArray) -> np.ndarray:
     return values.astype(str) if values.dtype == object else values
 
 
-def _clip_of(path: Path) -> dict:
-    metadata = pq.read_schema(path).metadata or {}
+def clip_of(path: Path) -> dict:
+    """The record of the CLIP that made a file. Raises UserError where the file does not say."""
+    with reading(path):
+        metadata = pq.read_schema(path).metadata or {}
     if b"clip" not in metadata:
         raise UserError(f"{path} does not say which CLIP made it; run dvc repro to make it again")
     return json.loads(metadata[b"clip"])

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import FiniteFloat
 
 from detector.calibration import Calibration
 from detector.checkpoints import SUFFIXES, read_checkpoint
@@ -19,7 +20,9 @@ from detector.estimators.concept import ConceptDetector
 from detector.estimators.linear import LinearProbe
 from detector.estimators.orthogonal import OrthogonalLinear
 from pipeline.errors import UserError
-from pipeline.files import read_json, replacing_folder, write_json
+from pipeline.files import replacing_folder, write_json
+from pipeline.schema import Strict
+from pipeline.sentence import sentence
 
 KINDS: dict[str, type[LogitClassifier]] = {"linear": LinearProbe, "orthogonal": OrthogonalLinear, "concept": ConceptDetector}
 POINT = {"linear": "pooled", "orthogonal": "pooled", "concept": "projected"}
@@ -128,26 +131,55 @@ def load_detector(path: Path | str) -> Detector:
     except UserError:
         raise
     except Exception as error:  # strangers' files: safetensors, json and the constructors raise many kinds
-        first = str(error).splitlines()[0] if str(error) else "no detail"
+        first = sentence(str(error).splitlines()[0] if str(error) else "no detail")
         raise UserError(f"{path}: is damaged ({type(error).__name__}: {first[:120]}); train it again or fetch it anew") from None
+
+
+class _Description(Strict):
+    """detector.json, checked as a stranger's."""
+
+    kind: str
+    point: Literal["pooled", "projected"]
+    clip: dict[str, Any] | None
+    preprocessing: dict[str, Any] | None
+    training: dict[str, Any]
+    concepts: list[dict[str, Any]]
+    calibration: dict[str, int | FiniteFloat]
+    domain: dict[str, FiniteFloat] | None
+    settings: dict[str, Any]
+    numbers: dict[str, int | FiniteFloat]
 
 
 def _read_folder(folder: Path) -> Detector:
     from safetensors.numpy import load_file
 
-    saved = read_json(folder / "detector.json")
-    if saved["kind"] not in KINDS:
-        raise UserError(f"{folder}: the kind {saved['kind']!r} is not known; known: {', '.join(KINDS)}")
+    saved = _Description.model_validate_json((folder / "detector.json").read_bytes())
+    if saved.kind not in KINDS:
+        raise UserError(f"{folder}: the kind {sentence(repr(saved.kind))} is not known; known: {', '.join(KINDS)}")
     arrays = load_file(str(folder / "weights.safetensors"))
     domain = {name.removeprefix(DOMAIN): arrays.pop(name) for name in list(arrays) if name.startswith(DOMAIN)}
-    classifier = KINDS[saved["kind"]](**saved["settings"])
-    for name, value in {**arrays, **saved["numbers"]}.items():
+    classifier = KINDS[saved.kind](**saved.settings)
+    for name, value in {**arrays, **saved.numbers}.items():
         if not name.endswith("_") or name.startswith("_"):
-            raise UserError(f"{folder}: {name!r} is no learned value; train the detector again or fetch it anew")
+            raise UserError(f"{folder}: {sentence(repr(name))} is no learned value; train the detector again or fetch it anew")
         setattr(classifier, name, value)
-    return Detector(
+    detector = Detector(
         classifier=classifier,
-        calibration=Calibration(**saved["calibration"]),
-        domain=Domain(**domain, **saved["domain"]) if saved["domain"] else None,
-        **{name: saved[name] for name in ("kind", "point", "clip", "preprocessing", "training", "concepts")},
+        calibration=Calibration(**saved.calibration),
+        domain=Domain(**domain, **saved.domain) if saved.domain else None,
+        **{name: getattr(saved, name) for name in ("kind", "point", "clip", "preprocessing", "training", "concepts")},
     )
+    _require_usable(detector, [*arrays.values(), *domain.values()])
+    return detector
+
+
+def _require_usable(detector: Detector, arrays: list[np.ndarray]) -> None:
+    """Raise ValueError unless all numbers are finite and fit together: it must be able to judge an image."""
+    width = detector.classifier.n_features_in_
+    if not any(width in array.shape for array in arrays):
+        raise ValueError(f"no weights for {width} features")
+    if not all(np.issubdtype(array.dtype, np.number) and np.isfinite(array).all() for array in arrays):
+        raise ValueError("weights that are no finite numbers")
+    verdict, probability, _ = detector.judge(np.ones((1, width)))
+    if verdict.shape != (1,) or probability.shape != (1,) or not np.isfinite(probability).all():
+        raise ValueError("weights that do not fit together")

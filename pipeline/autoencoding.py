@@ -28,6 +28,21 @@ def encode(model, images, batch_size: int = 64):
 
 def reconstruct(model, images, batch_size: int = 64, device=None):
     """uint8 images N x 3 x H x W through the autoencoder and back; `device` is where it computes, if not where its weights lie."""
+    return _eight_bits(_decoded(model, images, batch_size, device))
+
+
+def reconstruct_arrays(model, images: list, batch_size: int = 64, device=None) -> list:
+    """The same for a list of uint8 arrays H x W x 3 of one size. What holds NaN stays float: as 8 bits it would be black."""
+    import numpy as np
+    import torch
+
+    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    decoded = _decoded(model, stacked, batch_size, device).permute(0, 2, 3, 1).contiguous()
+    return [(_eight_bits(image) if torch.isfinite(image).all() else image).numpy() for image in decoded]
+
+
+def _decoded(model, images, batch_size: int, device):
+    """float32 N x 3 x H x W, about [-1, 1]."""
     import torch
 
     parts = []
@@ -38,17 +53,14 @@ def reconstruct(model, images, batch_size: int = 64, device=None):
                 x = model.decode(latents_of(model, x[:, :, None])).sample[:, :, 0]
             else:
                 x = model.decode(latents_of(model, x)).sample
-            parts.append(((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu())
+            parts.append(x.float().cpu())
     return torch.cat(parts)
 
 
-def reconstruct_arrays(model, images: list, batch_size: int = 64, device=None) -> list:
-    """The same for a list of uint8 arrays H x W x 3 of one size."""
-    import numpy as np
+def _eight_bits(x):
     import torch
 
-    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-    return list(reconstruct(model, stacked, batch_size, device).permute(0, 2, 3, 1).contiguous().numpy())
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def _is_for_video(model) -> bool:

@@ -24,7 +24,8 @@ class Batches:
     Items of different `shapes` are never in one cell. `items` maps each id to a digest of its own inputs; `recipe` holds
     what all items share (settings, model revision, versions). An entry's key is a digest of the recipe and of the whole
     cell, because composition changes results. `prepare`, where given, is called with the cells that will be computed
-    next, so that work they share is done once.
+    next, so that work they share is done once. A table that is not `finished` (something was lacking that another run may
+    have) is passed on, but not kept: its cell is computed again when it is asked for again.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Batches:
         description: str,
         shapes: dict[str, tuple[int, int]] | None = None,
         prepare: Callable[[list[list[str]]], None] | None = None,
+        finished: Callable[[pa.Table], bool] = lambda table: True,
     ):
         alike: dict[tuple[int, int] | None, list[str]] = {}
         for item in items:
             alike.setdefault(shapes[item] if shapes else None, []).append(item)
         self.cells = [cell for shape in sorted(alike, key=str) for cell in batch_grid(alike[shape], batch_size)]
         self.keys = [digest(recipe, [(i, items[i]) for i in cell]) for cell in self.cells]
-        self.store, self.compute, self.prepare, self.description = store, compute, prepare, description
+        self.store, self.compute, self.prepare, self.finished, self.description = store, compute, prepare, finished, description
 
     def fill(self, processes: Processes) -> None:
         """Compute this process' share of what is missing; return when every process has done so.
@@ -73,7 +75,8 @@ class Batches:
                     prepared = set(self._next(number, waiting))
                     self.prepare([self.cells[n] for n in sorted(prepared)])
                 table = self.compute(self.cells[number])
-                self.store.put(self.keys[number], table)
+                if self.finished(table):
+                    self.store.put(self.keys[number], table)
             else:
                 found += 1
             yield table

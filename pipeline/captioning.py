@@ -37,8 +37,10 @@ class Captioner:
         torch.set_num_threads(1)
         weights = weights_folder(folder)
         self.dtype = getattr(torch, settings.dtype)
-        self.processor = AutoProcessor.from_pretrained(weights)
-        model = AutoModelForImageTextToText.from_pretrained(weights, dtype=self.dtype, use_safetensors=True)
+        self.processor = AutoProcessor.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForImageTextToText.from_pretrained(
+            weights, dtype=self.dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
         self.model = model.to(device()).eval()
         self.prompt = settings.prompt
         self.decoding = {"max_new_tokens": settings.max_new_tokens, "do_sample": False, **settings.decoding}

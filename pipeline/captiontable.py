@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.sentence import sentence
 
 COLUMNS = ("image_id", "prompt")
 SHOWN = 3
@@ -25,28 +26,27 @@ def read_captions(path: Path, image_ids: Collection[str]) -> dict[str, str]:
     """
     table = _read(path)
     if repeated := [image_id for image_id, count in Counter(image_id for image_id, _ in table).items() if count > 1]:
-        raise UserError(f"captions.source: {str(path)!r} has more than one row for {_some(repeated)}; keep one each")
+        raise _refused(path, f"has more than one row for {_some(repeated)}; keep one each")
     prompts = {image_id: (prompt or "").rstrip() for image_id, prompt in table}
     missing = [image_id for image_id in image_ids if image_id not in prompts]
     empty = [image_id for image_id in image_ids if image_id in prompts and not prompts[image_id]]
     if missing or empty:
         faults = [f"{text} for {_some(ids)}" for text, ids in (("no row", missing), ("an empty prompt", empty)) if ids]
-        raise UserError(f"captions.source: {str(path)!r} has {' and '.join(faults)}, of {len(image_ids)} photographs; add the prompts")
+        raise _refused(path, f"has {' and '.join(faults)}, of {len(image_ids)} photographs; add the prompts")
     return {image_id: prompts[image_id] for image_id in image_ids}
 
 
 def _read(path: Path) -> list[tuple[str, str | None]]:
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix not in readers:
-        raise UserError(f"captions.source: {str(path)!r} is no table; give a .csv or .parquet with the columns {' and '.join(COLUMNS)}")
+        raise _refused(path, f"is no table; give a .csv or .parquet with the columns {' and '.join(COLUMNS)}")
     try:
         columns, table = readers[path.suffix](path)
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise UserError(f"captions.source: {str(path)!r} cannot be read ({' '.join(str(error).split())}); give a sound table") from None
+        raise _refused(path, f"cannot be read ({' '.join(str(error).split())}); give a sound table") from None
     if lacking := [column for column in COLUMNS if column not in columns]:
-        raise UserError(
-            f"captions.source: {str(path)!r} lacks the column {lacking[0]!r} (it has {', '.join(columns) or 'none'}); "
-            f"name its columns {' and '.join(COLUMNS)}"
+        raise _refused(
+            path, f"lacks the column {lacking[0]!r} (it has {', '.join(columns) or 'none'}); name its columns {' and '.join(COLUMNS)}"
         )
     return table
 
@@ -65,6 +65,11 @@ def _read_parquet(path: Path) -> tuple[list[str], list[tuple[str, str | None]]]:
     table = pq.read_table(path, columns=list(COLUMNS))
     ids, prompts = (table[column].cast(pa.string()).to_pylist() for column in COLUMNS)
     return columns, list(zip(ids, prompts, strict=True))
+
+
+def _refused(path: Path, fault: str) -> UserError:
+    """The table at `path` may be a stranger's: its names may hold line breaks, or fill a page."""
+    return UserError(sentence(f"captions.source: {str(path)!r} {fault}"))
 
 
 def _some(ids: list[str]) -> str:

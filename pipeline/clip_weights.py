@@ -147,6 +147,10 @@ def _load_open_clip(folder: Path, preprocessing: Preprocessing, random_weights: 
     from open_clip.transformer import VisionTransformer
 
     name = f"local-dir:{folder.resolve()}"
+    stated = read_config(folder / CONFIG[OPEN_CLIP])["model_cfg"]
+    for tower, other in (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name")):
+        if stated.get(tower, {}).get(other):  # what it names would be looked for elsewhere, at no commit
+            raise UserError(f"{folder}: its {tower} is a model of another library ({other}); give a CLIP whose towers are open_clip's own")
     if random_weights is None:
         model = open_clip.create_model(name, require_pretrained=True)
     else:
@@ -156,9 +160,11 @@ def _load_open_clip(folder: Path, preprocessing: Preprocessing, random_weights: 
     visual = model.visual
     if not isinstance(visual, VisionTransformer) or visual.proj is None or visual.pool_type != "tok" or visual.attn_pool is not None:
         raise UserError(f"{folder}: its image tower has no CLS token with a projection; give a CLIP whose image tower is a plain ViT")
-    if read_config(folder / CONFIG[OPEN_CLIP])["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
+    trust = {}
+    if stated["text_cfg"].get("hf_tokenizer_name"):  # a tokenizer of transformers, to which open_clip hands on what it is given
         _require_tokenizer(folder)
-    return _OpenClip(model, open_clip.get_tokenizer(name), preprocessing)
+        trust = {"trust_remote_code": False}
+    return _OpenClip(model, open_clip.get_tokenizer(name, **trust), preprocessing)
 
 
 def _load_transformers(folder: Path, preprocessing: Preprocessing, random_weights: int | None) -> ClipModel:
@@ -174,7 +180,8 @@ def _load_transformers(folder: Path, preprocessing: Preprocessing, random_weight
             torch.manual_seed(random_weights)
             model = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
     _require_tokenizer(folder)
-    return _Transformers(model, AutoTokenizer.from_pretrained(folder, local_files_only=True), preprocessing)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return _Transformers(model, tokenizer, preprocessing)
 
 
 def _require_tokenizer(folder: Path) -> None:

@@ -2,24 +2,29 @@
 
 The counterpart's seed is a hash of (base seed, generator, image_id); it depends neither on order nor on how the work is
 shared out. What comes back blank or broken is set aside with its reason and counted; what comes back in another size is
-resampled to the photograph's, and the size it was made in is kept.
+resampled to the photograph's, and the size it was made in is kept. A batch that does not fit in memory is made in halves;
+what does not fit alone is set aside too, but not kept in the work store: with more memory another run makes it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import generators
 from pipeline.batches import Batches
+from pipeline.errors import UserError
+from pipeline.fingerprints import versions
 from pipeline.generators import Request
-from pipeline.images import decode_png, encode_png, sha256
+from pipeline.images import decode_png, encode_png, is_flat, sha256
+from pipeline.memory import halves, in_halves, model_must_fit
 from pipeline.params import Params
 from pipeline.processes import Processes, device_name
-from pipeline.provenance import versions
 from pipeline.records import IMAGE, RowReader, read_rows
 from pipeline.registry import kind_module
 from pipeline.seeds import digest, seed_of
@@ -38,6 +43,7 @@ COUNTERPART = pa.schema(
         ("height", pa.int32()),
         ("made_width", pa.int32()),  # as the generator made it; where it differs, the image was resampled
         ("made_height", pa.int32()),
+        ("batch", pa.int32()),  # images that were made together: it changes their last bits
         ("sha256", pa.string()),
         ("prompt", pa.string()),
         ("seed", pa.int64()),
@@ -46,6 +52,9 @@ COUNTERPART = pa.schema(
         ("problem", pa.string()),  # why there is no counterpart; null where there is one
     ]
 )
+OUT_OF_MEMORY = "out of memory"
+
+logger = logging.getLogger(__name__)
 
 
 class Counterparts:
@@ -61,7 +70,10 @@ class Counterparts:
         self.seeds = {i: seed_of(params.seed, name, i) for i in self.rows}
         self.identity = identity(model)
         self.work = params.work
+        self.made_in_smaller_batches = 0  # of the rows that were asked for
         self._loaded = None
+        self._ahead: list[list[str]] = []  # cells announced to the generator and not made yet
+        self._too_large: int | None = None  # smallest batch that did not fit in memory
 
     @property
     def generator(self) -> generators.Generator:
@@ -70,7 +82,8 @@ class Counterparts:
 
             # Results may depend on the number of threads, the text encoders' too, so it is part of the recipe.
             torch.set_num_threads(1)
-            self._loaded = self.kind.load(self.model, self.entry.settings, self.entry.mode, self.name)
+            with model_must_fit(f"generators.{self.name}"):
+                self._loaded = self.kind.load(self.model, self.entry.settings, self.entry.mode, self.name)
         return self._loaded
 
     def batches(self) -> Batches:
@@ -83,6 +96,7 @@ class Counterparts:
             "model": self.identity[1],
             "device": device_name(),
             "libraries": versions("torch", "diffusers", "transformers", "pillow"),
+            "columns": COUNTERPART.names,
         }
         return Batches(
             items={i: digest(row["sha256"], row["group"], self.prompts[i], self.seeds[i]) for i, row in self.rows.items()},
@@ -92,7 +106,8 @@ class Counterparts:
             compute=self._compute,
             description=f"{self.name}: counterparts",
             shapes={i: (row["width"], row["height"]) for i, row in self.rows.items()},
-            prepare=lambda cells: self.generator.prepare([[self._request(i) for i in cell] for cell in cells]),
+            prepare=self._prepare,
+            finished=lambda table: OUT_OF_MEMORY not in table["problem"].to_pylist(),
         )
 
     def fill(self, processes: Processes) -> None:
@@ -102,7 +117,9 @@ class Counterparts:
     def __iter__(self) -> Iterator[dict]:
         """Yield a COUNTERPART row for every photograph, in the order of the batch grid."""
         for table in self.batches():
-            for row in table.to_pylist():
+            rows = table.to_pylist()
+            self.made_in_smaller_batches += sum(row["problem"] is None and row["batch"] < len(rows) for row in rows)
+            for row in rows:
                 yield {**row, "split": self.rows[row["image_id"]]["split"]}  # not stored: a new split changes no pixel
 
     def truncated(self) -> dict[str, int]:
@@ -113,26 +130,70 @@ class Counterparts:
         row = self.rows[image_id]
         return Request(image_id, row["group"], row["width"], row["height"], self.prompts[image_id], self.seeds[image_id], photograph)
 
+    def _prepare(self, cells: list[list[str]]) -> None:
+        self._ahead = cells
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell the generator what it will be asked for, the halves of batches that may not fit included."""
+        parts = [part for cell in self._ahead for part in self._parts(cell)]
+        self.generator.prepare([[self._request(i) for i in part] for part in parts])
+
+    def _parts(self, cell: list[str]) -> list[list[str]]:
+        if self._too_large is None or len(cell) < self._too_large or len(cell) == 1:
+            return [cell]
+        return [cell, *(part for half in halves(cell) for part in self._parts(half))]
+
     def _compute(self, cell: list[str]) -> pa.Table:
+        self._ahead = self._ahead[self._ahead.index(cell) :]
         requests = [self._request(i, decode_png(self.pictures[i]["image"]["bytes"])) for i in cell]
-        images = self.generator.counterparts(requests)
-        decoded = self.generator.reconstructions(requests) or [None] * len(cell)
+        images = in_halves(requests, self._counterparts, self._halved)
+        decoded = in_halves(requests, self._reconstructions)
         made = zip(requests, images, decoded, strict=True)
         return pa.Table.from_pylist([self._row(request, *pictures) for request, *pictures in made], schema=COUNTERPART)
 
-    def _row(self, request: Request, image: np.ndarray | None, reconstruction: np.ndarray | None) -> dict:
-        problem = defect(image, request.photograph)
+    def _halved(self, batch: list[Request]) -> None:
+        logger.warning(
+            "%s: %d images at once do not fit in memory and are made in halves; a smaller generators.%s.batch_size saves the attempt",
+            *(self.name, len(batch), self.name),
+        )
+        if self._too_large is None or len(batch) < self._too_large:
+            self._too_large = len(batch)
+            self._announce()
+
+    def _counterparts(self, requests: list[Request]) -> list[np.ndarray | None]:
+        return self._one_each(requests, self.generator.counterparts(requests), "images")
+
+    def _reconstructions(self, requests: list[Request]) -> list[np.ndarray | None]:
+        decoded = self.generator.reconstructions(requests)
+        return [None] * len(requests) if decoded is None else self._one_each(requests, decoded, "reconstructions")
+
+    def _one_each(self, requests: list[Request], images: Any, what: str) -> list:
+        """The images, after a check that their number is right: else no one knows whose is whose."""
+        count = 0 if images is None else len(images)
+        if count != len(requests):
+            raise UserError(
+                f"generators.{self.name}: it returned {count} {what} for {len(requests)} photographs; "
+                "look at its settings, or take a generator that returns one each"
+            )
+        return list(images)
+
+    def _row(self, request: Request, made: tuple[np.ndarray | None, int] | None, decoded: tuple[np.ndarray | None, int] | None) -> dict:
+        problem = OUT_OF_MEMORY if made is None or decoded is None else problem_of(made[0], decoded[0], request.photograph)
+        image, batch = made or (None, None)
+        reconstruction = None if problem or decoded[0] is None else encode_png(decoded[0])
         data = None if problem else encode_png(at_size(image, request.width, request.height))
         name = f"{request.image_id}.png"
         return {
             "image_id": request.image_id,
             "group": request.group,
             "image": data and {"bytes": data, "path": name},
-            "reconstruction": None if reconstruction is None else {"bytes": encode_png(reconstruction), "path": name},
+            "reconstruction": reconstruction and {"bytes": reconstruction, "path": name},
             "width": request.width,
             "height": request.height,
-            "made_width": None if image is None else image.shape[1],
-            "made_height": None if image is None else image.shape[0],
+            "made_width": None if problem else image.shape[1],
+            "made_height": None if problem else image.shape[0],
+            "batch": batch,
             "sha256": data and sha256(data),
             "prompt": request.prompt,
             "seed": request.seed,
@@ -142,12 +203,22 @@ class Counterparts:
         }
 
 
+def problem_of(image: np.ndarray | None, reconstruction: np.ndarray | None, photograph: np.ndarray) -> str | None:
+    """Why there is no usable counterpart, or None. A broken reconstruction comes from the autoencoder that made the image too."""
+    problem = defect(image, photograph)
+    if problem is None and reconstruction is not None and (found := defect(reconstruction, photograph)):
+        return f"its reconstruction: {found}"
+    return problem
+
+
 def defect(image: np.ndarray | None, photograph: np.ndarray) -> str | None:
     """Why an image cannot be a counterpart, or None."""
     if image is None:
         return "there is no image"
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
+        return "NaN: it holds values that are not finite"
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         return f"values of type {image.dtype} and shape {image.shape}, not 8-bit RGB"
-    if int(image.max()) - int(image.min()) <= 2 < int(photograph.max()) - int(photograph.min()):
-        return "blank: the whole image is one value"
+    if is_flat(image) and not is_flat(photograph):
+        return "blank: the whole image is one colour"
     return None

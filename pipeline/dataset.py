@@ -18,6 +18,7 @@ import yaml
 
 from pipeline.files import replacing_folder
 from pipeline.images import decode_png
+from pipeline.markdown import plain
 from pipeline.photographs.splits import SPLITS
 from pipeline.records import ShardWriter
 
@@ -123,7 +124,7 @@ def card(name: str, manifests: list[dict]) -> str:
     for manifest in manifests[1:]:
         configs.append(_config(manifest["source"], {split: _files([real, manifest], split) for split in SPLITS}))
     configs[0]["default"] = True
-    licences = sorted({manifest["licence"] for manifest in manifests})
+    licences = sorted({plain(manifest["licence"]) for manifest in manifests})
     head = {
         "pretty_name": name,
         "task_categories": ["image-classification"],
@@ -134,7 +135,7 @@ def card(name: str, manifests: list[dict]) -> str:
     table = "\n".join(
         f"| {m['folder']} | {m['source']} | {m['family'] or 'photographs'} | {m['mode'] or '-'} | "
         + " | ".join(str(m["splits"][split]["rows"]) for split in SPLITS)
-        + f" | {m['dropped']} | {m['resampled']} | {m['licence']} |"
+        + f" | {m['dropped']} | {m['resampled']} | {plain(m['licence'])} |"
         for m in manifests
     )
     return f"""---

@@ -11,6 +11,7 @@ import glob
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,10 +102,12 @@ def not_cached(model_id: str, revision: str, files: Iterable[str]) -> list[str]:
 
 def fetch(key: str, model_id: str, revision: str, files: Iterable[str]) -> Path:
     """Bring `files` into the hub's cache, continuing what was broken off; returns the snapshot's folder."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import get_session, snapshot_download
 
+    get_session().timeout = TIMEOUT  # of the list of files, which it asks for itself
     patterns = [glob.escape(name) for name in files]
-    return Path(_asked(key, model_id, revision, lambda: snapshot_download(model_id, revision=revision, allow_patterns=patterns)))
+    call = partial(snapshot_download, model_id, revision=revision, allow_patterns=patterns, etag_timeout=TIMEOUT)
+    return Path(_asked(key, model_id, revision, call))
 
 
 def commit_of_main(key: str, model_id: str, kind: str = "model") -> str:

@@ -9,11 +9,13 @@ import csv
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
 from pipeline.images import EXTENSIONS
+from pipeline.links import leads_out
 from pipeline.photographs.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def open_splits(image_set: ImageSet, images: bool) -> dict[str, Any]:
     require_commit(image_set.describe(), image_set)
     try:
         builder, ours = _hub(image_set) if image_set.dataset is not None else _local(image_set)
+        _require_own(builder, image_set)
         parquet = isinstance(builder.config, ParquetConfig)
         if parquet:
             builder.config.batch_size = ROWS_AT_ONCE
@@ -57,6 +60,23 @@ def require_commit(place: str, image_set: ImageSet) -> None:
     """Raise UserError, beginning with `place`, for a dataset of the hub without a commit: its rows may change unnoticed."""
     if image_set.dataset is not None and image_set.revision is None:
         raise UserError(f"{place}: `dataset` needs `revision`, the commit of 40 hexadecimal digits, so that the rows stay the same")
+
+
+def lies_within(path: str, image_set: ImageSet) -> bool:
+    """Whether a path or address, such as a row or a card may state, leads to a file of the set itself."""
+    container = path.rpartition("::")[2]  # of zip://member::archive the archive
+    if image_set.dataset is not None:
+        return re.match(rf"hf://datasets/[\w.-]+(/[\w.-]+)?@{image_set.revision}/", container) is not None
+    return "://" not in container and not leads_out(container, image_set.folder)
+
+
+def require_inside(folder: Path, files: Iterable[Path]) -> None:
+    """Raise UserError for the first of `files` below `folder` that is a link out of it."""
+    for path in files:
+        if leads_out(path, folder):
+            raise UserError(
+                f"folder: in {str(folder)!r} {str(path.relative_to(folder))!r} is a link that leads out of it; put a copy in its place"
+            )
 
 
 def unreadable(image_set: ImageSet, error: Exception) -> UserError:
@@ -88,6 +108,14 @@ def _hub(image_set: ImageSet) -> tuple[Any, None]:
     return builder, None
 
 
+def _require_own(builder: Any, image_set: ImageSet) -> None:
+    """A card may name files anywhere, on this machine or elsewhere."""
+    for files in (builder.config.data_files or {}).values():
+        for path in files:
+            if not lies_within(str(path), image_set):
+                raise UserError(f"{image_set.describe()}: its {_CARD} names {str(path)!r}, outside the dataset; correct it")
+
+
 def _local(image_set: ImageSet) -> tuple[Any, dict[str, str] | None]:
     """The builder of a folder, and which of its splits are ours where that is settled already."""
     from datasets import Features, Image, Value, load_dataset_builder
@@ -100,6 +128,7 @@ def _local(image_set: ImageSet) -> tuple[Any, dict[str, str] | None]:
     if image_set.config is not None:
         raise UserError(f"config: {str(image_set.folder)!r} has no README.md that names configs; remove {image_set.config!r}")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path.relative_to(folder))]
+    require_inside(folder, files)
     tables = [path for path in files if path.suffix == ".parquet" and path.name not in _METADATA]
     pictures = [path for path in files if path.suffix.lower() in EXTENSIONS]
     if bool(tables) == bool(pictures):

@@ -5,7 +5,6 @@ Rows are streamed and images keep their original bytes. How files become splits 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -14,7 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import UserError
-from pipeline.imageset_files import open_splits, require_commit, unreadable
+from pipeline.imageset_files import lies_within, open_splits, require_commit, unreadable
 from pipeline.photographs.splits import SPLITS
 from pipeline.schema import Strict
 
@@ -87,13 +86,14 @@ def read_image_set(path: Path) -> ImageSet:
         raise UserError(f"{path}: {_sentence(error)}") from None
 
 
-def rows(image_set: ImageSet, images: bool = True) -> Iterator[dict[str, Any]]:
+def rows(image_set: ImageSet, images: bool = True, at_most: int = -1) -> Iterator[dict[str, Any]]:
     """Yield the rows of train, then validation, then test, in a stable order, a few in memory at a time.
 
     A row has `image_id`, `split` (ours), `bytes` (untouched), `path` (the image's file name or None), `label` (0, 1 or None),
     `source`, `group` and `licence` (text or None), and the set's other columns under their own names where these are not
-    taken. `images=False` leaves `bytes` None, and reads no image where ids do not depend on it. Raises UserError for what
-    cannot be reached or read and for rows that make no sense.
+    taken. `images=False` leaves `bytes` None, and reads no image where ids do not depend on it. Of an image file no more than
+    its first `at_most` bytes are read, for the caller to refuse. Raises UserError for what cannot be reached or read, for
+    what lies outside the set and for rows that make no sense.
     """
     found = False
     seen: dict[str, set[str]] = {column: set() for column in image_set.where}
@@ -103,7 +103,7 @@ def rows(image_set: ImageSet, images: bool = True) -> Iterator[dict[str, Any]]:
             row = {column: _class_name(value, names.get(column)) for column, value in raw.items()}
             if _matches(row, image_set, seen):
                 found = True
-                yield _row(row, image_set, split, f"row {number} of {split} in {image_set.describe()}", images)
+                yield _row(row, image_set, split, f"row {number} of {split} in {image_set.describe()}", images, at_most)
     if not found and image_set.where:
         values = "; ".join(f"{column} has {', '.join(sorted(some)) or 'no value'}" for column, some in seen.items())
         raise UserError(f"{image_set.describe()}: no row matches `where` {image_set.where} ({values}); correct it")
@@ -142,10 +142,10 @@ def _matches(row: dict[str, Any], image_set: ImageSet, seen: dict[str, set[str]]
     return True
 
 
-def _row(row: dict[str, Any], image_set: ImageSet, split: str, place: str, images: bool) -> dict[str, Any]:
+def _row(row: dict[str, Any], image_set: ImageSet, split: str, place: str, images: bool, at_most: int) -> dict[str, Any]:
     data = path = None
     if images or image_set.image in row:
-        data, path = _image(_column(row, image_set.image, "image", image_set), image_set, place, images)
+        data, path = _image(_column(row, image_set.image, "image", image_set), image_set, place, images, at_most)
     others = {column: value for column, value in row.items() if column != image_set.image}
     return {
         **others,
@@ -192,7 +192,7 @@ def _label(value: Any, place: str) -> int:
     return LABELS[name]
 
 
-def _image(value: Any, image_set: ImageSet, place: str, images: bool) -> tuple[bytes | None, str | None]:
+def _image(value: Any, image_set: ImageSet, place: str, images: bool, at_most: int) -> tuple[bytes | None, str | None]:
     """Bytes (where wanted) and file name of an image cell: {bytes, path}, or the bytes alone."""
     if isinstance(value, bytes):
         value = {"bytes": value}
@@ -202,22 +202,17 @@ def _image(value: Any, image_set: ImageSet, place: str, images: bool) -> tuple[b
     name = None if not path else PurePosixPath(path.partition("::")[0].replace("\\", "/")).name
     if not images:
         return None, name
-    return data if data else _fetched(path, image_set, place), name
+    return data if data else _fetched(path, image_set, place, at_most), name
 
 
-def _fetched(path: str, image_set: ImageSet, place: str) -> bytes:
+def _fetched(path: str, image_set: ImageSet, place: str, at_most: int) -> bytes:
     """The bytes of an image stored beside the rows. A path that leads out of the set is refused: rows come from strangers."""
     import fsspec
 
-    container = path.rpartition("::")[2]  # of zip://member::archive the archive
-    if image_set.dataset is not None:
-        inside = container.startswith("hf://datasets/") and f"@{image_set.revision}/" in container
-    else:
-        inside = "://" not in container and Path(os.path.abspath(container)).is_relative_to(os.path.abspath(image_set.folder))
-    if not inside:
+    if not lies_within(path, image_set):
         raise UserError(f"image: {place} points at {path!r}, outside the dataset; only images within it are read")
     try:
         with fsspec.open(path, "rb") as file:
-            return file.read()
+            return file.read(at_most)
     except Exception as error:  # of the file system or of the hub
         raise unreadable(image_set, error) from error

@@ -27,9 +27,13 @@ def launch(launcher: str) -> None:
     """
     if _LAUNCHED in os.environ:
         return
-    words = [os.path.expandvars(word) for word in shlex.split(launcher)]
-    if not words or shutil.which(words[0]) is None:
-        raise UserError(f"launch: {words[0] if words else ''!r} is no command here; correct {launcher!r} or set launch: null")
+    try:
+        written = shlex.split(launcher)
+    except ValueError as error:
+        raise UserError(f"launch: {launcher!r} cannot be split into words ({error}); close its quotes or set launch: null") from None
+    words = [os.path.expandvars(word) for word in written]
+    if not words or "\0" in launcher or shutil.which(words[0]) is None:  # said as written: a variable may hold a secret
+        raise UserError(f"launch: {written[0] if written else ''!r} is no command here; correct {launcher!r} or set launch: null")
     module = sys.modules["__main__"].__spec__.name
     os.environ[_LAUNCHED] = "1"
     os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])

@@ -11,20 +11,22 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline import benchmarks, generators, models
 from pipeline.alterations import Views
 from pipeline.errors import UserError
 from pipeline.fit import Fit
+from pipeline.images import Limits
 from pipeline.photographs import sources
 from pipeline.registry import kind_module, kinds
 from pipeline.schema import ReleaseDate, Strict
+from pipeline.sentence import sentence
+from pipeline.yamlfile import read_yaml
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-KEY = re.compile(r"^[a-z0-9][a-z0-9-]*$")
-RESERVED = ("photographs", "originals", "clip", "captioner", "all", "combined", "default")
+KEY = re.compile(r"[a-z0-9][a-z0-9-]*")
+RESERVED = ("photographs", "originals", "clip", "captioner", "all", "combined", "default", "benchmarks")
 RESERVED_PREFIXES = ("without-", "before-")
 FAMILIES = ("gan", "diffusion", "flow", "autoregressive", "reconstruction", "patch")
 CAPTIONER = Path("data/models/captioner")
@@ -33,7 +35,7 @@ MODES = ("text-to-image", "image-to-image", "reconstruction", "import")
 
 
 def _key(value: str) -> str:
-    if not KEY.match(value):
+    if not KEY.fullmatch(value):
         raise ValueError("use lower-case letters, digits and hyphens only (it becomes a stage, a folder and a metric name)")
     return value
 
@@ -222,6 +224,7 @@ class Params(Strict):
     work: str
     launch: str | None = Field(description="what starts the long stages on many GPUs, such as `accelerate launch --multi_gpu`")
     photographs: Photographs
+    images: Limits = Field(description="what is read of strangers' images: of photographs and benchmarks")
     fit: Fit
     clip: Clip
     views: Views
@@ -269,17 +272,15 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     """Read and check the parameters. Raises UserError naming the first faulty key."""
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run from the folder that holds params.yaml and dvc.yaml") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} must hold a mapping of parameters, found {type(raw).__name__}")
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error, Params)}") from None
+        raise UserError(f"{path}: {sentence(_sentence(error, Params))}") from None
 
 
 def _kind_module(kind: Any, registry: Any) -> Any:
@@ -337,6 +338,6 @@ def _fields_at(block: Any, location: list[str]) -> list[str]:
         field = getattr(block, "model_fields", {}).get(part)
         if field is not None:
             arguments = getattr(field.annotation, "__args__", ())
-            block = arguments[-1] if arguments and field.annotation.__origin__ is dict else field.annotation
+            block = arguments[-1] if arguments and getattr(field.annotation, "__origin__", None) is dict else field.annotation
             block = getattr(block, "__origin__", block) if not hasattr(block, "model_fields") else block
     return list(getattr(block, "model_fields", {}))

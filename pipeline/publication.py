@@ -13,13 +13,14 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 from pydantic import AfterValidator, ValidationError
 
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.photographs.splits import SPLITS
+from pipeline.records import WRITING
 from pipeline.schema import Strict
+from pipeline.yamlfile import parse_yaml
 
 CARD = "README.md"
 RECORD = "publication.json"
@@ -53,7 +54,7 @@ def read_record(folder: Path) -> Record | None:
     """The record of the publication in `folder`, or None where there is no valid one."""
     try:
         return Record.model_validate_json((folder / RECORD).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValidationError):
         return None
 
 
@@ -61,13 +62,13 @@ def card_files(dataset: Path) -> tuple[str, list[str]]:
     """The dataset's name and every file its card names, in order. Raises UserError where card or a file is missing."""
     try:
         _, head, _ = (dataset / CARD).read_text(encoding="utf-8").split("---\n", 2)
-        head = yaml.safe_load(head)
+        head = parse_yaml(head)
         everything = next(config for config in head["configs"] if config.get("default"))
         files = [_shard_name(path) for split in everything["data_files"] for path in split["path"]]
         name = str(head["pretty_name"])
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UserError(f"{dataset}: holds no {CARD}, so it is not a dataset; run dvc repro first") from None
-    except (ValueError, KeyError, TypeError, StopIteration, yaml.YAMLError):
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         raise UserError(f"{dataset / CARD} does not name its files as our card does; run dvc repro to write it again") from None
     for path in files:
         if not (dataset / path).is_file():
@@ -97,7 +98,7 @@ def strip_images(source: Path, target: Path) -> None:
 def shard_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Writes row groups one by one, with the options of `records.write_table`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
+    return pq.ParquetWriter(path, schema, **WRITING)
 
 
 def card_without_photographs(dataset: Path, files: list[str]) -> str:

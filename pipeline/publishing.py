@@ -6,6 +6,7 @@ a former publication is refused; of a former one, files that are no longer named
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,9 +17,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
-from pipeline.files import replacing_folder
+from pipeline.files import read_json, replacing_folder
+from pipeline.fingerprints import file_sha256
 from pipeline.progress import track
-from pipeline.provenance import file_sha256
 from pipeline.publication import (
     CARD,
     RECORD,
@@ -31,6 +32,9 @@ from pipeline.publication import (
 )
 
 HUB = "hub:"
+PROVENANCE = "provenance.json"
+"""In a publication: what each of its sources was made by, as the stages recorded it beside the dataset."""
+SHARED_STAGES, STAGES = ("photographs", "captioner", "caption", "package-photographs"), ("models", "generate", "package")
 TIMEOUT = 10.0
 """Seconds to wait for the hub's first answer; the library's own client waits for ever."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -61,10 +65,20 @@ def _contents(dataset: Path, files: list[str], without_photographs: bool, scratc
             contents[path] = scratch / path
             strip_images(dataset / path, scratch / path)
     hashes = {path: file_sha256(place) for path, place in track(contents.items(), "reading", unit="file")}
-    for path, text in ((CARD, card), (RECORD, Record(without_photographs=without_photographs, files=hashes).text())):
+    texts = {CARD: card, RECORD: Record(without_photographs=without_photographs, files=hashes).text()}
+    if known := _provenance(dataset.parent / "provenance", files):  # a dataset that was moved has lost what lay beside it
+        texts[PROVENANCE] = json.dumps(known, indent=2, ensure_ascii=False) + "\n"
+    for path, text in texts.items():
         contents[path] = scratch / path
         contents[path].write_text(text, encoding="utf-8")
     return contents
+
+
+def _provenance(folder: Path, files: list[str]) -> dict[str, dict]:
+    """{stage: its record} of the stages behind the sources that `files` name, where they left one."""
+    sources = sorted({path.partition("/")[0] for path in files if not is_photographs(path)})
+    stages = [*SHARED_STAGES, *(f"{stage}@{source}" for source in sources for stage in STAGES)]
+    return {stage: read_json(folder / f"{stage}.json") for stage in stages if (folder / f"{stage}.json").is_file()}
 
 
 def _to_folder(dataset: Path, files: list[str], target: Path, without_photographs: bool) -> Path:
@@ -74,7 +88,7 @@ def _to_folder(dataset: Path, files: list[str], target: Path, without_photograph
         raise UserError(f"{target} is a file; give a folder")
     present = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
     record = read_record(target)
-    foreign = sorted(present - ({CARD, RECORD, *record.files} if record else set()))
+    foreign = sorted(present - ({CARD, RECORD, PROVENANCE, *record.files} if record else set()))
     if foreign:
         raise UserError(f"{target} holds {foreign[0]}, which is not of a former publication; give a new or an empty folder")
     with tempfile.TemporaryDirectory(prefix="synthclic-") as scratch, replacing_folder(target) as folder:

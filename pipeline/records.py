@@ -1,16 +1,24 @@
-"""Rows of images and of numbers in Parquet: ids travel beside the values, so rows cannot shift."""
+"""Rows of images and of numbers in Parquet: ids travel beside the values, so rows cannot shift.
+
+Every page has a checksum; reading a damaged file raises UserError with its name and the remedy.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.damage import reading
 from pipeline.files import replacing_file
 
+WRITING = {"compression": "zstd", "write_page_checksum": True}
+"""How every Parquet file of ours is written: what is damaged later is noticed when it is read."""
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How the `datasets` library stores an image; bytes and name are explicit, nothing re-encodes them."""
 
@@ -18,7 +26,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 def write_table(path: Path | str, table: pa.Table, row_group: int = 32) -> None:
     """Write one Parquet file whole or not at all. Small row groups keep readers' memory bounded."""
     with replacing_file(path) as temporary:
-        pq.write_table(table, temporary, row_group_size=row_group, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, temporary, row_group_size=row_group, **WRITING)
 
 
 class ShardWriter:
@@ -64,9 +72,21 @@ def read_rows(folder: Path | str, prefix: str, columns: list[str] | None = None)
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> Iterator[dict]:
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with _opened(path) as file:
         for batch in file.iter_batches(batch_size=256, columns=columns):
             yield from batch.to_pylist()
+
+
+def read_table(path: Path, columns: list[str] | None = None, filters: pc.Expression | None = None) -> pa.Table:
+    """One Parquet file, or the rows and columns of it that are asked for. Raises UserError where it is damaged."""
+    with reading(path):
+        return pq.read_table(path, columns=columns, filters=filters, page_checksum_verification=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        yield file
 
 
 class RowReader(Mapping[str, dict]):
@@ -76,7 +96,7 @@ class RowReader(Mapping[str, dict]):
         self.columns = columns
         self._places: dict[str, tuple[Path, int, int]] = {}
         for path in shard_paths(folder, prefix):
-            with pq.ParquetFile(path) as file:
+            with _opened(path) as file:
                 for group in range(file.num_row_groups):
                     ids = file.read_row_group(group, columns=[key])[key].to_pylist()
                     self._places |= {i: (path, group, row) for row, i in enumerate(ids)}
@@ -93,5 +113,5 @@ class RowReader(Mapping[str, dict]):
         return self._group(path, group).slice(row, 1).to_pylist()[0]
 
     def _read(self, path: Path, group: int) -> pa.Table:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with _opened(path) as file:
             return file.read_row_group(group, columns=self.columns)

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from pipeline.dataset import pixels_sha256
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder, write_bytes
+from pipeline.fingerprints import file_sha256
 from pipeline.images import sha256
+from pipeline.links import leads_out
 from pipeline.progress import track
-from pipeline.provenance import file_sha256
 from pipeline.publication import CARD, Record, is_photographs, original_card, read_record, shard_writer
 from pipeline.records import RowReader
 
@@ -60,6 +61,9 @@ def _sound(publication: Path) -> Record:
         raise UserError(f"{publication} is not a publication of synthclic (no valid publication.json); give the downloaded folder")
     if not record.without_photographs:
         raise UserError(f"{publication} was published with its photographs; use it as it is")
+    for path in (CARD, *record.files):
+        if leads_out(publication / path, publication):
+            raise UserError(f"{publication}: {path} is a link that leads out of it; download the publication again")
     if not (publication / CARD).is_file():
         raise UserError(f"{publication}: {CARD} is missing; download the publication again")
     for path, expected in track(record.files.items(), "checking", unit="file"):

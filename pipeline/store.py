@@ -2,18 +2,21 @@
 
 A stage asks the store first and puts what it makes; killed at any moment, it goes on where it stopped. An entry's key
 is a digest of everything that determines its bytes, so a changed setting never finds a stale entry and a reverted one
-costs nothing. Entries carry their own checksum: a torn or altered one counts as missing and is made again.
+costs nothing. Entries carry a checksum of key and contents: a torn, altered or misplaced one counts as missing and is
+made again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import UserError
 from pipeline.files import write_bytes
 
 logger = logging.getLogger(__name__)
@@ -21,10 +24,19 @@ _CHECKSUM = 32
 
 
 class WorkStore:
-    """Tables under `folder/<kind>/<first two digits>/<key>`; safe for several writers, the last one wins."""
+    """Tables under `folder/<kind>/<first two digits>/<key>`; safe for several writers, the last one wins.
+
+    Raises UserError where the folder cannot be written: better now than after the first batch.
+    """
 
     def __init__(self, folder: Path | str, kind: str):
         self.folder = Path(folder) / kind
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(_unwritable(folder, error.strerror)) from error
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise UserError(_unwritable(folder, "it is read-only"))
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key
@@ -36,7 +48,7 @@ class WorkStore:
         except FileNotFoundError:
             return None
         checksum, payload = data[:_CHECKSUM], data[_CHECKSUM:]
-        if hashlib.sha256(payload).digest() != checksum:
+        if _checksum(key, payload) != checksum:
             logger.warning("work store entry %s is damaged and will be made again", self._path(key))
             return None
         return pq.read_table(pa.BufferReader(payload))
@@ -49,4 +61,14 @@ class WorkStore:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         payload = sink.getvalue().to_pybytes()
-        write_bytes(self._path(key), hashlib.sha256(payload).digest() + payload, shared=True)
+        write_bytes(self._path(key), _checksum(key, payload) + payload)
+
+
+def _checksum(key: str, payload: bytes) -> bytes:
+    total = hashlib.sha256(key.encode())
+    total.update(payload)
+    return total.digest()
+
+
+def _unwritable(folder: Path | str, reason: str) -> str:
+    return f"work: nothing can be written to {str(folder)!r} ({reason}); make it writable or name another folder"

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.sentence import sentence
 
 PACKAGED = Path(__file__).with_name("vocabulary.csv")
 """Ours, for full-size CLIPs: colour, camera, lens, technique and scene."""
@@ -43,19 +44,19 @@ def read_vocabulary(path: Path | str = PACKAGED) -> list[Concept]:
         where = f"{path}, line {number}"
         concept = Concept(_slug(row["name"]), row["low"], row["high"], row.get("category") or None, row.get("edit") or None)
         if empty := [column for column in COLUMNS if not getattr(concept, column)]:
-            raise UserError(f"{where}: {empty[0]} is {row[empty[0]]!r}; give every concept a name and two prompts")
+            raise _refused(f"{where}: {empty[0]} is {row[empty[0]]!r}; give every concept a name and two prompts")
         if concept.low == concept.high:
-            raise UserError(f"{where}: low and high are both {concept.low!r}; make them antonyms")
+            raise _refused(f"{where}: low and high are both {concept.low!r}; make them antonyms")
         if concept.edit and concept.edit not in EDITS:
             close = get_close_matches(concept.edit, EDITS, n=3, cutoff=0)
-            raise UserError(f"{where}: {concept.edit!r} is no known edit; leave it empty or give one such as {', '.join(close)}")
+            raise _refused(f"{where}: {concept.edit!r} is no known edit; leave it empty or give one such as {', '.join(close)}")
         for what, value, seen in (("name", concept.name, names), ("prompt", concept.high, prompts)):
             if value in seen:
-                raise UserError(f"{where}: the {what} {value!r} is already that of line {seen[value]}; change or remove one")
+                raise _refused(f"{where}: the {what} {value!r} is already that of line {seen[value]}; change or remove one")
             seen[value] = number
         concepts.append(concept)
     if not concepts:
-        raise UserError(f"{path} has no concepts; give at least one line with {', '.join(COLUMNS)}")
+        raise _refused(f"{path} has no concepts; give at least one line with {', '.join(COLUMNS)}")
     return concepts
 
 
@@ -64,22 +65,33 @@ def _rows(path: Path | str) -> list[tuple[int, dict[str, str]]]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except OSError as error:
-        raise UserError(f"{str(path)!r} cannot be read as a vocabulary ({error.strerror}); give a .csv file") from None
+        raise _refused(f"{str(path)!r} cannot be read as a vocabulary ({error.strerror}); give a .csv file") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8; save it as CSV UTF-8") from None
-    table = csv.DictReader(io.StringIO(text, newline=""))
+        raise _refused(f"{path} is not UTF-8; save it as CSV UTF-8") from None
+    try:
+        return _parsed(path, csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise _refused(f"{path} is no CSV ({error}); save it as CSV UTF-8") from None
+
+
+def _parsed(path: Path | str, table: csv.DictReader) -> list[tuple[int, dict[str, str]]]:
     published = "attribute_name" in (table.fieldnames or [])
     required = tuple(PUBLISHED) if published else COLUMNS
     if lacking := [column for column in required if column not in (table.fieldnames or [])]:
-        raise UserError(f"{path} lacks the column(s) {', '.join(lacking)}; a vocabulary has {', '.join(required)}")
+        raise _refused(f"{path} lacks the column(s) {', '.join(lacking)}; a vocabulary has {', '.join(required)}")
     rows = []
     for row in table:
         if None in row:
-            raise UserError(f"{path}, line {table.line_num}: more values than columns; put prompts that contain a comma in quotes")
+            raise _refused(f"{path}, line {table.line_num}: more values than columns; put prompts that contain a comma in quotes")
         if published:
             row = {ours: row[theirs] for theirs, ours in PUBLISHED.items()} | {"category": row.get("category")}
         rows.append((table.line_num, {column: (value or "").strip() for column, value in row.items()}))
     return rows
+
+
+def _refused(fault: str) -> UserError:
+    """A vocabulary may be a stranger's: its values may hold line breaks, or fill a page."""
+    return UserError(sentence(fault))
 
 
 def _slug(name: str) -> str:

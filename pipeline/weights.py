@@ -12,10 +12,12 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
+from pipeline.fingerprints import file_sha256, files_fingerprint, folder_fingerprint
+from pipeline.foreign_code import refuse_code
 from pipeline.hub import INDEX, component_folders, fetch, hub_files, needed_files, require_pinned
+from pipeline.imageset_files import require_inside
 from pipeline.imagesets import ImageSet
 from pipeline.progress import track
-from pipeline.provenance import file_sha256, files_fingerprint, folder_fingerprint
 from pipeline.seeds import digest
 
 RECORD = "weights.json"
@@ -37,7 +39,7 @@ def stage_of(name: str) -> str:
 def record_weights(folder: Path, name: str, settings: Any, preferred: tuple[str, ...] = ()) -> dict:
     """Fetch the weights of `settings` (see pretrained.Settings) where needed, hash them, and write their record into `folder`.
 
-    Raises UserError where they cannot be had, are pickles only, are not pinned to a commit, or arrived damaged.
+    Raises UserError where they cannot be had, are pickles only, ask for code, are not pinned to a commit, or arrived damaged.
     """
     key = key_of(name)
     if settings.id:
@@ -47,6 +49,7 @@ def record_weights(folder: Path, name: str, settings: Any, preferred: tuple[str,
     else:
         source = Path(settings.folder)
         needed = local_files(key, source, settings.variant, preferred)
+    refuse_code(source)
     files = hashes(source, needed, name)
     if settings.id:
         _require_as_published(key, source, files)
@@ -85,11 +88,12 @@ def hashes(source: Path, names: list[str], title: str) -> dict[str, dict]:
 def weights_folder(model: Path) -> Path:
     """Where the weights of data/models/<name> lie, after a check that they are what was recorded.
 
-    Raises UserError where a file is missing or has changed. A hub's snapshot is compared by sizes (its files are named by
-    their hashes and never rewritten), a user's folder by contents.
+    Raises UserError where a file is missing, has changed or asks for code of its maker's. A hub's snapshot is compared by sizes
+    (its files are named by their hashes and never rewritten), a user's folder by contents.
     """
     record = _record(model)
     if record is None:
+        refuse_code(model)
         return model
     again = f"run dvc repro --force {stage_of(model.name)}"
     source = _snapshot(record, again) if record["id"] else Path(record["folder"])
@@ -99,6 +103,7 @@ def weights_folder(model: Path) -> Path:
             raise UserError(f"{path} is missing, which {stage_of(model.name)} recorded; put it back, or {again}")
         if path.stat().st_size != recorded["bytes"] or (record["folder"] and _sha256(path) != recorded["sha256"]):
             raise UserError(f"{path} has changed since {stage_of(model.name)} recorded it; {again}")
+    refuse_code(source)
     return source
 
 
@@ -112,6 +117,8 @@ def image_record(name: str, images: ImageSet) -> dict:
     key = key_of(name)
     if images.dataset:
         require_pinned(key, images.dataset, images.revision, "dataset")
+    else:
+        require_inside(images.folder, _files(images.folder))
     rest = images.model_dump(mode="json", exclude={"dataset", "revision", "folder"}, exclude_defaults=True)
     files = {} if images.dataset else hashes(images.folder, _visible_files(images.folder), name)
     if not images.dataset and not files:
@@ -178,8 +185,12 @@ def _snapshot(record: dict, again: str) -> Path:
 
 
 def _visible_files(folder: Path) -> list[str]:
-    names = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
-    return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
+    return [path.relative_to(folder).as_posix() for path in _files(folder)]
+
+
+def _files(folder: Path) -> list[Path]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _require_as_published(key: str, source: Path, files: dict[str, dict]) -> None:

@@ -1,21 +1,16 @@
 """adapt: how many pairs of a new generator bring the headline detector back."""
 
 import logging
-from pathlib import Path
 
-from detector.concepts import NO_CONCEPTS, concept_bank
 from detector.evaluation.adaptation import available, retrained
-from detector.evaluation.crossfit import cross_fit
-from detector.evaluation.generalization import Table, with_interval
-from detector.features import AUGMENTED, IMAGES, read_features
-from pipeline.dataset import PHOTOGRAPHS
+from detector.evaluation.generalization import with_interval
 from pipeline.files import write_metrics
 from pipeline.params import Params
 from pipeline.progress import track
-from stages.run import one_thread, run
+from stages.headline import headline_detector
+from stages.run import run
 
 logger = logging.getLogger(__name__)
-CLIP, FEATURES = Path("data/models/clip"), Path("data/features")
 
 
 def main(params: Params) -> None:
@@ -23,14 +18,7 @@ def main(params: Params) -> None:
     if len(generators) < 2:
         write_metrics("metrics/adaptation.json", {})  # a new generator is new beside others
         return
-    sources = [PHOTOGRAPHS, *generators]
-    table = read_features(FEATURES, sources, (IMAGES, AUGMENTED))
-    kind = params.evaluation.headline
-    if kind != "linear":  # which needs no torch
-        one_thread()
-    bank = concept_bank(CLIP, params.clip.recognised) if kind == "concept" else NO_CONCEPTS
-    fits = cross_fit(kind, params, bank, table)
-    cells = Table(sorted(set(table.group[fits.asked])), (), params.evaluation.bootstrap, params.seed, PHOTOGRAPHS)
+    fits, cells = headline_detector(params)
     most = {name: available(fits, name) for name in generators}
     wanted = params.evaluation.new_pairs
     curves: dict = {name: {} for name in generators}

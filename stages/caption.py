@@ -11,11 +11,11 @@ from pipeline.batches import Batches
 from pipeline.captioning import NOTHING_SAID, VERSION, Captioner
 from pipeline.captiontable import read_captions
 from pipeline.files import replacing_folder, write_metrics
+from pipeline.fingerprints import file_sha256, versions
 from pipeline.images import decode_png
 from pipeline.params import Params
 from pipeline.preflight import require_ready
 from pipeline.processes import Processes, device_name
-from pipeline.provenance import file_sha256, versions
 from pipeline.records import RowReader, read_rows, write_table
 from pipeline.seeds import digest
 from pipeline.store import WorkStore

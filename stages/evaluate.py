@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from detector.evaluation.crosstable import DatasetCells, metric_keys
 from detector.evaluation.generalization import NONE, Scores, Summary, Table, summarise, with_interval
@@ -17,6 +16,7 @@ from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_metrics
 from pipeline.params import Params
 from pipeline.progress import track
+from pipeline.records import read_table
 from stages.run import run
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ SCORES = "data/scores/scores.parquet"
 
 
 def main(params: Params) -> None:
-    home = pq.read_table(SCORES, columns=["group", "image_id"], filters=_dataset(params.dataset.name) & (pc.field("source") == PHOTOGRAPHS))
+    home = read_table(SCORES, columns=["group", "image_id"], filters=_dataset(params.dataset.name) & (pc.field("source") == PHOTOGRAPHS))
     groups = sorted(set(home["group"].to_pylist()))
     seen = read_json(Path("data/models/clip/training.json"))["seen_groups"]
     counts = {"originals": len(groups), "photographs": len(set(home["image_id"].to_pylist()))}
@@ -78,7 +78,7 @@ class CrossTable:
         self.tests: dict[str, DatasetCells] = {}
         self.keys: dict[str, dict[str, str]] = {}
         for name in self.datasets if params.benchmarks else []:
-            rows = pq.read_table(SCORES, columns=["group", "source"], filters=_dataset(name))
+            rows = read_table(SCORES, columns=["group", "source"], filters=_dataset(name))
             self.tests[name] = DatasetCells(rows["group"].to_pylist(), params.evaluation.bootstrap, params.seed)
             short = metric_keys((_short(source, name) for source in pc.unique(rows["source"]).to_pylist()), f"benchmarks.{name}.source")
             self.keys[name] = {source: short[_short(source, name)] for source in pc.unique(rows["source"]).to_pylist()}
@@ -125,7 +125,7 @@ def _scores(kind: str, training_set: str, dataset: str, withheld: bool = False) 
     chosen = (pc.field("detector") == kind) & (pc.field("training_set") == training_set) & (pc.field("dataset") == dataset)
     if withheld:
         chosen &= pc.field("control") == NONE
-    rows = pq.read_table(SCORES, columns=list(Scores.__dataclass_fields__), filters=chosen)
+    rows = read_table(SCORES, columns=list(Scores.__dataclass_fields__), filters=chosen)
     scores = Scores(**{name: _array(rows[name]) for name in Scores.__dataclass_fields__})
     return scores if withheld else scores.where(np.isfinite(scores.score))
 

@@ -92,15 +92,9 @@ def _projections(params: Params, bank: Bank, table: FeatureTable, cells: Table, 
 
 
 def _aps(table: FeatureTable, logit: np.ndarray, cells: Table, generators: list[str]) -> tuple[list[float], list[np.ndarray]]:
-    """Every generator's AP against all photographs, and its draws."""
-    known = np.isfinite(logit) & (table.role == IMAGE)
-    values, draws = [], []
-    for name in generators:
-        rows = known & np.isin(table.source, [PHOTOGRAPHS, name])
-        value, draw = cells.ap_of(logit[rows], table.label[rows], table.group[rows])
-        values.append(value)
-        draws.append(draw)
-    return values, draws
+    """Every generator's AP on its pairs, and its draws."""
+    values, draws = zip(*(cells.generator_ap(table, logit, name) for name in generators), strict=True)
+    return list(values), list(draws)
 
 
 def _grounding(params: Params, bank: Bank, table: FeatureTable, sources: list[str]) -> dict:

@@ -1,4 +1,4 @@
-"""features@<name>: CLIP features of one generator's counterparts and reconstructions, of the photographs, or of a benchmark."""
+"""features@<name>: CLIP features of a generator's counterparts and reconstructions, of photographs and captions, or of a benchmark."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +11,7 @@ from pipeline.params import Params
 from pipeline.photographs.splits import SPLITS
 from pipeline.preflight import require_ready
 from pipeline.processes import Processes
-from pipeline.records import read_shard, shard_paths
+from pipeline.records import read_rows, read_shard, shard_paths
 from pipeline.store import WorkStore
 from stages.run import run
 
@@ -31,6 +31,7 @@ def main(params: Params, name: str) -> None:
         WorkStore(params.work, "features"),
         processes,
         f"{name}: features",
+        _prompts() if name == PHOTOGRAPHS else None,
     )
     if processes.main:
         print(f"{name}: features of {totals[IMAGES]} images and {sum(totals.values()) - totals[IMAGES]} views of them")
@@ -54,6 +55,12 @@ def _source(name: str, folds: int | None) -> Iterator[Shard]:
         for what, some in decoded.items():
             # A reconstruction of a photograph is no photograph: what a detector says of it is a control, its label real.
             yield list(feature_rows(some, RECONSTRUCTION, REAL, name)), what
+
+
+def _prompts() -> dict[str, str]:
+    """The photographs' captions by image_id; photographs without one are left out."""
+    rows = (row for split in SPLITS for row in read_rows(Path("data/dataset") / PHOTOGRAPHS, split, ["image_id", "prompt"]))
+    return {row["image_id"]: row["prompt"] for row in rows if row["prompt"] is not None}
 
 
 def _benchmark(name: str, folds: int | None) -> Iterator[Shard]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.counterparts import COUNTERPART, Counterparts
+from pipeline.counterparts import COUNTERPART, OUT_OF_MEMORY, Counterparts
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder, write_json, write_metrics
 from pipeline.params import Params
@@ -31,9 +31,17 @@ def main(params: Params, name: str) -> None:
                 f"{dropped[0]['image_id']}, {dropped[0]['reason']}); look at the model and its settings"
             )
         write_json(folder / "dropped.json", dropped)
-    counts = {"counterparts": made, "dropped": len(dropped), "resampled": len(resampled), "prompts_cut": counterparts.truncated()}
+    counts = {
+        "counterparts": made,
+        "dropped": len(dropped),
+        "resampled": len(resampled),
+        "made_in_smaller_batches": counterparts.made_in_smaller_batches,
+        "prompts_cut": counterparts.truncated(),
+    }
     write_metrics(f"metrics/generated/{name}.json", counts)
     print(f"{name}: {made} counterparts, {len(dropped)} set aside, {len(resampled)} resampled from another size")
+    if unfitting := sum(item["reason"] == OUT_OF_MEMORY for item in dropped):
+        print(f"{name}: {unfitting} did not fit in memory; dvc repro --force generate@{name} tries them again")
 
 
 def usable(rows: Iterable[dict], dropped: list[dict], resampled: list[str]) -> Iterator[dict]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 from detector.evaluation.generalization import NONE
@@ -18,10 +17,10 @@ from detector.saved import KINDS
 from detector.tables import control_table, cross_table, generalization_table, headline_table, published_table
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_bytes, write_json
-from pipeline.images import read_image
+from pipeline.images import ANY_SIZE, read_image
 from pipeline.params import Params
 from pipeline.photographs.splits import SPLITS
-from pipeline.records import read_rows
+from pipeline.records import read_rows, read_table
 from stages.run import run
 
 PLOTS = Path("plots")
@@ -116,7 +115,7 @@ def _curves(kind: str, training_set: str, tests: dict[str, pc.Expression]) -> di
     chosen &= pc.field("control") == NONE
     curves = {}
     for name, test in tests.items():
-        table = pq.read_table("data/scores/scores.parquet", columns=["label", "score"], filters=chosen & test)
+        table = read_table("data/scores/scores.parquet", columns=["label", "score"], filters=chosen & test)
         label, score = (table[column].to_numpy() for column in ("label", "score"))
         known = np.isfinite(score)
         if len(set(label[known])) < 2:
@@ -150,7 +149,7 @@ def _pictures(params: Params) -> tuple[dict[str, dict[str, np.ndarray]], dict[st
 def _judged(params: Params) -> set[str]:
     """The image_ids that have scores: with `folds: null` those of the test split."""
     home = (pc.field("dataset") == params.dataset.name) & (pc.field("source") == PHOTOGRAPHS)
-    return set(pc.unique(pq.read_table("data/scores/scores.parquet", columns=["image_id"], filters=home)["image_id"]).to_pylist())
+    return set(pc.unique(read_table("data/scores/scores.parquet", columns=["image_id"], filters=home)["image_id"]).to_pylist())
 
 
 def _collage(pictures: dict[str, dict[str, np.ndarray]], counterparts: bool, basis: str) -> None:
@@ -172,7 +171,7 @@ def _images(name: str, chosen: list[str]) -> dict[str, bytes]:
 
 
 def _thumbnail(data: bytes) -> np.ndarray:
-    image, _ = read_image(data)
+    image, _ = read_image(data, ANY_SIZE)
     if max(image.size) > THUMBNAIL:  # photographs differ in shape, squares line up
         image = ImageOps.fit(image, (THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
     return np.asarray(image)

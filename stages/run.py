@@ -1,4 +1,4 @@
-"""How every stage starts and fails: parameters first, then work; a user's mistake is one sentence, not a traceback."""
+"""How every stage starts and fails: parameters first, then work; a user's mistake or a full disk is one sentence, not a traceback."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import sys
 from collections.abc import Callable
 
 from pipeline.errors import UserError
+from pipeline.files import fault
 from pipeline.launching import join_slurm, launch
 from pipeline.params import Params, load_params
+from stages.provenance import record_provenance
+
+INTERRUPTED = 130
+"""What a shell says of a command that Ctrl-C ended."""
 
 
 def run(main: Callable[..., None], many: bool = False) -> None:
     """Call `main(params, *command line arguments)`; a UserError ends the process with exit code 1 and its sentence.
+
+    So does what a user can mend of what the file system says; an interruption ends it with 130.
 
     `many` marks a stage that can share its work between processes: where `launch` is set, it starts again under it.
     `launch` is read here instead of standing in dvc.yaml's commands, so that changing it re-runs nothing.
@@ -30,9 +37,26 @@ def run(main: Callable[..., None], many: bool = False) -> None:
             launch(params.launch)
             join_slurm()
         main(params, *sys.argv[1:])
+        if _first():
+            record_provenance(sys.modules["__main__"].__spec__.name, sys.argv[1:])
+        return
     except UserError as error:
-        first = os.environ.get("RANK", "0") == "0"  # of many processes that fail alike one says so
-        sys.exit(f"error: {error}" if first else 1)
+        sentence, code = f"error: {error}", 1
+    except OSError as error:
+        if fault(error) is None:
+            raise
+        sentence, code = f"error: {fault(error)}", 1
+    except KeyboardInterrupt:
+        sentence, code = "interrupted; run again to go on, what is finished is kept", INTERRUPTED
+    # Out here the error's frames are gone, and the progress bars that were open in them have ended their lines.
+    if _first():  # of many processes that end alike one says so
+        print(sentence, file=sys.stderr)
+    sys.exit(code)
+
+
+def _first() -> bool:
+    """Whether this is the one of a stage's processes that speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def one_thread() -> None:

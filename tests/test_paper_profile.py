@@ -214,16 +214,17 @@ def test_the_benchmark_keeps_its_bytes_and_trains_and_tests(project):
 
 
 def test_a_launcher_re_runs_nothing_and_two_processes_make_the_same_bytes(project):
-    name, out = "sd3-medium", "data/generated/sd3-medium"
-    alone = project.digests(out)
+    name = "sd3-medium"
     project.params["launch"] = "torchrun --standalone --nproc_per_node 2"
     project.write()
     assert project.repro() == set()
-    shutil.rmtree(project.folder / project.params["work"] / "generate")
-    project.forget(f"{out}")
-    log = project.dvc("repro", "--force", "--single-item", f"{PROFILE}/dvc.yaml:generate@{name}")
-    assert f"{name}: counterparts (1)" in log and f"{name}: counterparts (2)" in log, "both had a share"
-    assert project.digests(out) == alone
+    for stage, out, what in (("generate", "data/generated", "counterparts"), ("features", "data/features", "features")):
+        alone = project.digests(f"{out}/{name}")
+        shutil.rmtree(project.folder / project.params["work"] / stage)
+        project.forget(f"{out}/{name}")
+        log = project.dvc("repro", "--force", "--single-item", f"{PROFILE}/dvc.yaml:{stage}@{name}")
+        assert f"{name}: {what} (1)" in log and f"{name}: {what} (2)" in log, "both had a share"
+        assert project.digests(f"{out}/{name}") == alone
 
 
 def test_killing_one_of_two_processes_loses_nothing_finished(project):

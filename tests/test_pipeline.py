@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from pipeline.photographs.originals import find_originals
 from pipeline.records import read_rows
 from tests.project import ROOT, Project, stages
 
-OWN = "my photographs"
+OWN = "meine Fotos é"
 AGGREGATORS = {"check", "dataset", "audit-all", "train", "robustness", "adapt", "explain", "evaluate", "report"}
 
 
@@ -57,7 +58,7 @@ def shrunken() -> dict:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
-    folder = tmp_path_factory.mktemp("synthclic") / "a project"
+    folder = tmp_path_factory.mktemp("synthclic") / "ein Projekt – 写真"
     project = Project(folder, shrunken())
     photograph(folder / OWN)
     project.commit("start")
@@ -169,6 +170,17 @@ def test_every_model_says_which_originals_it_saw(project):
     assert len(read_json(project.folder / "data/models/patch-match/training.json")["seen_groups"]) == 6
 
 
+def test_every_stage_leaves_its_provenance_beside_what_it_made(project):
+    lock = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+    found = {path.stem: read_json(path) for path in (project.folder / "data/provenance").iterdir()}
+    assert set(found) == set(lock) - {"check"}
+    for name, record in found.items():
+        paths = [out["path"] for out in lock[name]["outs"] if not out["path"].startswith("data/provenance/")]
+        assert record["stage"] == name and sorted(record["outs"]) == sorted(paths)
+        assert record["parameters"] == lock[name].get("params", {}).get("params.yaml", {})
+        assert str(project.folder) not in json.dumps(record, ensure_ascii=False)
+
+
 def test_a_second_run_runs_nothing(project):
     assert project.repro() == set()
 
@@ -243,6 +255,31 @@ def test_a_killed_stage_goes_on_and_ends_as_if_never_disturbed(project, stage, k
     assert {path: path.stat().st_mtime_ns for path in saved} == times, "and not made again"
     assert project.digests(outs) == undisturbed
     assert not list((project.folder / "data").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(("stage", "outs"), [("models@latent-unet", "data/models/latent-unet"), ("train", "data/detectors")])
+def test_a_stage_killed_at_any_moment_of_its_training_is_done_again_to_the_same_bytes(project, stage, outs):
+    undisturbed = project.digests(outs, "metrics")
+    project.forget(outs)
+    target, chance = project.folder / outs, random.Random(stage)
+    process = project.start("repro", "--force", "--single-item", stage)
+    while process.poll() is None and not list(target.parent.glob(f".{target.name}.*.tmp")):
+        time.sleep(0.005)
+    time.sleep(chance.random())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not target.exists(), "nothing half-written stands in for the result"
+    assert stage in stages(project.dvc("repro"))
+    assert project.digests(outs, "metrics") == undisturbed
+    assert not list((project.folder / "data").rglob("*.tmp"))
+
+
+def test_a_damaged_shard_is_noticed_and_made_good(project):
+    shard = project.folder / "data/generated/latent-unet/counterparts-00000.parquet"
+    sound = shard.read_bytes()
+    shard.write_bytes(sound[: len(sound) // 2] + bytes([sound[len(sound) // 2] ^ 255]) + sound[len(sound) // 2 + 1 :])
+    project.dvc("repro")
+    assert shard.read_bytes() == sound
 
 
 @pytest.mark.parametrize(

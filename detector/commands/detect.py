@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import sys
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from detector.clip import Clip
     from detector.detecting import Finding
     from detector.saved import Detector
+    from pipeline.images import Limits
 
 HELP = "synthetic or not: a verdict, a probability and, on request, the concepts that decided"
 COLUMNS = ("path", "verdict", "probability", "reason", "note", "concept_verdict", "concepts")
@@ -26,7 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", type=Path, default=Path("data/models/clip"), help="the CLIP it was trained on, a folder")
     parser.add_argument("--explain", action="store_true", help="name the concepts that decided, if need be of the concept detector beside")
     parser.add_argument("--concepts", type=Path, help="a vocabulary (.csv) that names the concepts of a published checkpoint, in its order")
-    parser.add_argument("--batch-size", type=int, default=64, help="images in memory at a time")
+    parser.add_argument("--batch-size", type=int, default=64, help="images that the CLIP sees at a time")
+    parser.add_argument("--max-pixels", type=int, metavar="N", help="larger images are not decoded (default: 50 million pixels)")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON object a line")
     shape.add_argument("--csv", action="store_true", help="comma-separated, with a header")
@@ -44,11 +47,24 @@ def run(options: argparse.Namespace) -> None:
         _name_concepts(explained_by, options.concepts)
     if options.batch_size < 1:
         raise UserError(f"--batch-size: {options.batch_size} images at a time are none; give 1 or more")
+    limits = _limits(options.max_pixels)
     files = list(image_files(options.paths))
     clip = _clip(options.clip, detector)
     say = _as_json if options.json else _as_csv() if options.csv else _as_text
-    for finding in findings(track(files, "detecting", unit="image"), detector, clip, explained_by, options.batch_size):
+    for finding in findings(track(files, "detecting", unit="image"), detector, clip, explained_by, options.batch_size, limits):
         say(finding)
+
+
+def _limits(max_pixels: int | None) -> Limits:
+    from pydantic import ValidationError
+
+    from pipeline.images import Limits
+
+    try:
+        return Limits() if max_pixels is None else Limits(max_pixels=max_pixels)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"]
+        raise UserError(f"--max-pixels: {said[0].lower()}{said[1:]} (got {max_pixels}); give a number of pixels, width x height") from None
 
 
 def _headline_detector() -> Path:
@@ -103,7 +119,13 @@ def _as_text(finding: Finding) -> None:
     concepts = ", ".join(f"{name} {_said(value)}" for name, value in finding.concepts.items())
     by = f"concept detector: {finding.concept_verdict} by {concepts or 'no concept'}" if finding.concept_verdict else ""
     remarks = "; ".join(part for part in (finding.reason, by, finding.note) if part)
-    print(f"{finding.path}\t{finding.verdict}\t{sure}\t{remarks}", flush=True)
+    print(f"{_printable(finding.path)}\t{finding.verdict}\t{sure}\t{remarks}", flush=True)
+
+
+def _printable(path: str) -> str:
+    """A file name without what would move the cursor, begin another line or stand for no character."""
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in hidden else c for c in path)
 
 
 def _said(concept: dict[str, float]) -> str:
@@ -114,7 +136,12 @@ def _said(concept: dict[str, float]) -> str:
 
 def _as_json(finding: Finding) -> None:
     shown = {name: getattr(finding, name) for name in COLUMNS}
-    print(json.dumps({name: value for name, value in shown.items() if value not in ("", None, {})}, ensure_ascii=False), flush=True)
+    line = json.dumps({name: value for name, value in shown.items() if value not in ("", None, {})}, ensure_ascii=False)
+    print(_encodable(line), flush=True)  # bytes of a name that are no UTF-8 as JSON's own escapes, \udc80 to \udcff
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _as_csv():
@@ -124,7 +151,7 @@ def _as_csv():
     def say(finding: Finding) -> None:
         concepts = "; ".join(f"{name} {value['contribution']:+.4f}" for name, value in finding.concepts.items())
         row = {**vars(finding), "concepts": concepts, "probability": "" if finding.probability is None else f"{finding.probability:.6f}"}
-        writer.writerow([row[name] for name in COLUMNS])
+        writer.writerow([_encodable(value) if isinstance(value := row[name], str) else value for name in COLUMNS])
         sys.stdout.flush()
 
     return say

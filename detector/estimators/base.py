@@ -57,8 +57,3 @@ def moments(x: np.ndarray, wanted: bool = True) -> tuple[np.ndarray, np.ndarray]
         return np.zeros(x.shape[1]), np.ones(x.shape[1])
     deviation = x.std(0)
     return x.mean(0), np.where(deviation > 1e-9, deviation, 1.0)
-
-
-def balanced_weights(y: np.ndarray) -> np.ndarray:
-    """Weights with mean 1 that give both classes of y (0 and 1) the same total."""
-    return compute_sample_weight("balanced", y)

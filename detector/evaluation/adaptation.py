@@ -6,6 +6,7 @@ import numpy as np
 
 from detector.evaluation.crossfit import CrossFit, estimator
 from detector.evaluation.generalization import Table, with_interval
+from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE
 from detector.saved import POINT
 from pipeline.dataset import PHOTOGRAPHS
@@ -23,12 +24,12 @@ def retrained(
 ) -> tuple[dict[str, float], np.ndarray]:
     """AP on `new` of detectors trained on all other generators and on `pairs` pairs of `new`; and its bootstrap draws.
 
-    The photographs are in the training set already, so a new pair adds its counterpart (and its augmented views). Mean over
-    `choices` choices of the pairs; the interval is of the originals drawn, `spread` the standard deviation over choices.
+    Photographs that another generator has a counterpart of are in the training set already, so a new pair adds its
+    counterpart (and its augmented views). Mean over `choices` choices of the pairs; the interval is of the originals drawn,
+    `spread` the standard deviation over choices.
     """
     scores = [_scores(fits, generators, new, pairs, choice) for choice in range(choices if pairs else 1)]
-    rows = np.isin(fits.table.source, [PHOTOGRAPHS, new]) & (fits.table.role == IMAGE) & np.isfinite(scores[0])
-    values, draws = zip(*(cells.ap_of(logit[rows], fits.table.label[rows], fits.table.group[rows]) for logit in scores), strict=True)
+    values, draws = zip(*(cells.generator_ap(fits.table, logit, new) for logit in scores), strict=True)
     found = {"pairs": pairs, **with_interval("AP", list(values), list(draws)), "spread": float(np.std(values))}
     return found, np.mean(draws, axis=0)
 
@@ -45,7 +46,7 @@ def _scores(fits: CrossFit, generators: list[str], new: str, pairs: int, choice:
             key=lambda image_id: digest(fits.seed, "new pairs", choice, new, image_id),
         )
         chosen = image & (table.source == new) & np.isin(table.image_id, candidates[:pairs])
-        train = part.train & (known | chosen)
+        train = part.train & in_pairs(table, known | chosen)
         model = estimator(fits.kind, fits.settings, fits.concepts, fits.seed).fit(x[train], table.label[train])
         rows = part.test & image & np.isin(table.source, [PHOTOGRAPHS, new])
         logit[rows] = model.decision_function(x[rows])

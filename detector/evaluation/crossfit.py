@@ -20,6 +20,7 @@ from detector.concepts import Bank
 from detector.domain import Domain, fit_domain
 from detector.estimators.base import LogitClassifier
 from detector.estimators.presets import preset
+from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
 from detector.saved import KINDS, POINT
 from pipeline.errors import UserError
@@ -98,13 +99,13 @@ def arguments(kind: str, block: Head) -> dict:
 
 
 def usable_rows(table: FeatureTable, sources: list[str], matched: bool = False) -> np.ndarray:
-    """The rows a training set consists of.
+    """The rows a training set consists of; a photograph takes part where one of its generators has the counterpart.
 
     `matched` has reconstructions in place of photographs: each source's counterparts against the photographs passed
     through that source's own autoencoder. What is learned then cannot be what the autoencoder does to any picture.
     """
     of_sources = np.isin(table.source, sources)
-    return of_sources if matched else of_sources & (table.role == IMAGE)
+    return in_pairs(table, of_sources if matched else of_sources & (table.role == IMAGE))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 from detector.evaluation.cells import by_source
 from detector.evaluation.generalization import Scores, firmness, with_interval, with_intervals
 from detector.evaluation.metrics import bootstrap_counts, evaluated, mean_draws
+from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE
 from pipeline.errors import UserError
 
@@ -41,13 +42,14 @@ class DatasetCells:
     def cell(self, scores: Scores, keys: dict[str, str]) -> tuple[dict, np.ndarray | None]:
         """Metrics of one detector on this dataset's images, and the draws of its mAP; `keys` names every source in metrics.
 
-        Where nothing could be scored only the counts are left.
+        Of our own dataset the photographs that a source lacks a counterpart of are no part of that source's metrics. Where
+        nothing could be scored only the counts are left.
         """
-        scores = scores.where(scores.role == IMAGE)
+        scores = scores.where(in_pairs(scores, scores.role == IMAGE))
         scored = np.isfinite(scores.score)
         known = scores.where(scored)
         cell: dict = {"images": len(known.score), "groups": len(set(known.group)), "withheld": len(scores.score) - len(known.score)}
-        rows_of = {source: rows[scored] for source, rows in evaluated(scores.source, scores.label).items()}
+        rows_of = {source: in_pairs(scores, rows)[scored] for source, rows in evaluated(scores.source, scores.label).items()}
         cell["sources"] = {keys[source]: {"images": int((known.source == source).sum())} for source in rows_of}
         rows_of = {source: rows for source, rows in rows_of.items() if len(set(known.label[rows])) == 2}
         if not rows_of:  # withheld, all of each source or all that it is compared with

@@ -11,8 +11,9 @@ import numpy as np
 from detector.calibration import REAL, SYNTHETIC, UNSURE, verdicts
 from detector.evaluation.cells import Judged, portions
 from detector.evaluation.metrics import Ranking, bootstrap_counts, interval, mean_draws, pairs
+from detector.evaluation.pairing import in_pairs
 from detector.evaluation.training_sets import later
-from detector.features import IMAGE, RECONSTRUCTION
+from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
 
 NONE, MATCHED, RANDOM_CLIP = "none", "matched", "random-clip"
 SHUFFLED = tuple(f"shuffled-{number}" for number in range(1, 11))
@@ -43,7 +44,7 @@ class Scores:
 
 @dataclass
 class Cell:
-    """One generator's counterparts against all photographs."""
+    """One generator's counterparts against all photographs that have one."""
 
     values: dict[str, float]
     draws: dict[str, np.ndarray]  # bootstrap draws of those values that have an interval
@@ -62,9 +63,9 @@ class Table:
         self.photographs = photographs
 
     def cell(self, scores: Scores, generator: str) -> Cell:
-        """Metrics of `generator` against all photographs."""
-        plain = scores.where(scores.control == NONE)
-        pair = plain.where((plain.role == IMAGE) & np.isin(plain.source, [self.photographs, generator]))
+        """Metrics of `generator` against all photographs that it has counterparts of."""
+        scores = scores.where(in_pairs(scores, np.isin(scores.source, [self.photographs, generator])))
+        pair = scores.where((scores.control == NONE) & (scores.role == IMAGE))
         judged = Judged(
             score=pair.score,
             label=pair.label,
@@ -106,6 +107,12 @@ class Table:
         if (matched & decoded).any():
             self._ap(cell, "matched_AP", _joined(scores.where(decoded & matched), scores.where(made & matched)))
         self._ap(cell, "reconstruction_AP", _joined(scores.where(photographs & plain), scores.where(decoded & plain)))
+
+    def generator_ap(self, rows: FeatureTable, logit: np.ndarray, generator: str) -> tuple[float, np.ndarray]:
+        """`ap_of` of a generator's pairs, by one logit a row of a table of features; rows without one (NaN) take no part."""
+        scored = np.isfinite(logit) & (rows.role == IMAGE) & np.isin(rows.source, [self.photographs, generator])
+        pair = in_pairs(rows, scored)
+        return self.ap_of(logit[pair], rows.label[pair], rows.group[pair])
 
     def ap_of(self, score: np.ndarray, label: np.ndarray, group: np.ndarray) -> tuple[float, np.ndarray]:
         """Average precision of these rows, and its bootstrap draws."""

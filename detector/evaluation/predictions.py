@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.imagesets import LABELS
+from pipeline.sentence import sentence
 
 SCORES = ("score", "label_prob")
 """What the column of scores is called where nobody names it."""
@@ -48,7 +49,7 @@ def read_predictions(path: Path, score: str | None = None, group: str | None = N
     such a column, otherwise the image_id. Rows are in no order that matters. Raises UserError naming column and row.
     """
     if path.suffix.lower() not in (".csv", ".parquet"):
-        raise UserError(f"--predictions {path}: is no table; give a .csv or .parquet with image_id, source, label and a score")
+        raise _refused(path, "is no table; give a .csv or .parquet with image_id, source, label and a score")
     open_table = _Parquet if path.suffix.lower() == ".parquet" else _Csv
     try:
         table = open_table(path)
@@ -59,9 +60,9 @@ def read_predictions(path: Path, score: str | None = None, group: str | None = N
         columns = table.read(wanted)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"--predictions {path}: cannot be read ({reason}); give a sound .csv in UTF-8 or a .parquet") from None
+        raise _refused(path, f"cannot be read ({reason}); give a sound .csv in UTF-8 or a .parquet") from None
     if not columns.num_rows:
-        raise UserError(f"--predictions {path}: has no rows; give a table with one row per image")
+        raise _refused(path, "has no rows; give a table with one row per image")
     image_id, ids = _codes(path, "image_id", columns)
     source, sources = _codes(path, "source", columns)
     label = _labels(path, columns)
@@ -97,12 +98,11 @@ class _Parquet:
 def _score_column(path: Path, columns: list[str]) -> str:
     found = [name for name in SCORES if name in columns]
     if not found:
-        raise UserError(
-            f"--predictions {path}: has no column {' or '.join(map(repr, SCORES))} (it has {_some(columns)}); "
-            "name the column of scores with --score"
+        raise _refused(
+            path, f"has no column {' or '.join(map(repr, SCORES))} (it has {_some(columns)}); name the column of scores with --score"
         )
     if len(found) > 1:
-        raise UserError(f"--predictions {path}: has the columns {' and '.join(map(repr, found))}; name the one to judge with --score")
+        raise _refused(path, f"has the columns {' and '.join(map(repr, found))}; name the one to judge with --score")
     return found[0]
 
 
@@ -110,7 +110,7 @@ def _require(path: Path, wanted: list[str], columns: list[str]) -> None:
     for name in wanted:
         if (times := columns.count(name)) != 1:
             fault = f"has {times} columns {name!r}; keep one" if times else f"has no column {name!r} (it has {_some(columns)}); add it"
-            raise UserError(f"--predictions {path}: {fault}")
+            raise _refused(path, f"{fault}")
 
 
 def _text(path: Path, name: str, columns: pa.Table) -> pa.Array:
@@ -121,16 +121,16 @@ def _text(path: Path, name: str, columns: pa.Table) -> pa.Array:
     try:
         text = pc.utf8_trim_whitespace(column.cast(pa.string()))
     except pa.ArrowException:
-        raise UserError(f"--predictions {path}: the column {name!r} holds {column.type}; make it text or numbers") from None
+        raise _refused(path, f"the column {name!r} holds {column.type}; make it text or numbers") from None
     if (row := _first(pc.fill_null(pc.equal(text, ""), True))) is not None:
-        raise UserError(f"--predictions {path}: row {row + 1} has nothing in the column {name!r}; fill it or remove the row")
+        raise _refused(path, f"row {row + 1} has nothing in the column {name!r}; fill it or remove the row")
     return text
 
 
 def _codes(path: Path, name: str, columns: pa.Table) -> tuple[np.ndarray, list[str]]:
     """Each row's place among the sorted names of a column, and the names."""
     if pa.types.is_floating(columns[name].type):
-        raise UserError(f"--predictions {path}: the column {name!r} holds {columns[name].type}; make it text or whole numbers")
+        raise _refused(path, f"the column {name!r} holds {columns[name].type}; make it text or whole numbers")
     encoded = _text(path, name, columns).dictionary_encode()
     names = encoded.dictionary.to_pylist()
     order = sorted(range(len(names)), key=names.__getitem__)
@@ -146,11 +146,11 @@ def _labels(path: Path, columns: pa.Table) -> np.ndarray:
         if name.lower() not in WRITTEN:
             row = _first(pc.equal(encoded.indices, place))
             known = ", ".join(known for known in LABELS if len(known) > 1)
-            raise UserError(f"--predictions {path}: row {row + 1} has the label {name!r}; use 0 (real) or 1 (synthetic), or {known}")
+            raise _refused(path, f"row {row + 1} has the label {name!r}; use 0 (real) or 1 (synthetic), or {known}")
     label = np.array([WRITTEN[name.lower()] for name in names])[encoded.indices.to_numpy()]
     if label.min() == label.max():
         only, lacking = ("synthetic", "real") if label[0] else ("real", "synthetic")
-        raise UserError(f"--predictions {path}: all {len(label)} images are {only} by their column 'label'; add {lacking} ones")
+        raise _refused(path, f"all {len(label)} images are {only} by their column 'label'; add {lacking} ones")
     return label
 
 
@@ -168,9 +168,7 @@ def _scores(path: Path, name: str, columns: pa.Table) -> np.ndarray:
 
 
 def _no_number(path: Path, name: str, row: int, value: Any) -> UserError:
-    return UserError(
-        f"--predictions {path}: row {row + 1} has {value!r} in the column {name!r}; every image needs a finite number with a decimal point"
-    )
+    return _refused(path, f"row {row + 1} has {value!r} in the column {name!r}; every image needs a finite number with a decimal point")
 
 
 def _require_once(path: Path, image_id: np.ndarray, source: np.ndarray, label: np.ndarray, ids: list[str], sources: list[str]) -> None:
@@ -179,10 +177,16 @@ def _require_once(path: Path, image_id: np.ndarray, source: np.ndarray, label: n
     again = order[1:][np.diff(rows[order]) == 0]
     if len(again):
         row = again.min()
-        raise UserError(
-            f"--predictions {path}: row {row + 1} repeats the image_id {ids[image_id[row]]!r} of the source {sources[source[row]]!r} "
-            f"with the same label, as do {len(again)} rows in all; keep one row per image"
+        raise _refused(
+            path,
+            f"row {row + 1} repeats the image_id {ids[image_id[row]]!r} of the source {sources[source[row]]!r} "
+            f"with the same label, as do {len(again)} rows in all; keep one row per image",
         )
+
+
+def _refused(path: Path, fault: str) -> UserError:
+    """The table at `path` is of a stranger: its names may hold line breaks, or fill a page."""
+    return UserError(sentence(f"--predictions {path}: {fault}"))
 
 
 def _first(mask: pa.Array | pa.ChunkedArray) -> int | None:

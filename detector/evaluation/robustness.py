@@ -8,6 +8,7 @@ import numpy as np
 
 from detector.evaluation.crossfit import CrossFit, RowScores, parts
 from detector.evaluation.generalization import Table, with_interval
+from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE, FeatureTable
 from pipeline.params import Params
 
@@ -27,12 +28,13 @@ def altered_cells(fits: CrossFit, params: Params, cells: Table, altered: Feature
 def cell_of(cells: Table, rows: FeatureTable, scores: RowScores, generators: list[str]) -> dict:
     """mAP over generators with its interval, specificity and recall; the same for each generator."""
     known = np.isfinite(scores.logit) & (rows.role == IMAGE)
+    known = in_pairs(rows, known & np.isin(rows.source, [cells.photographs, *generators]))
     real = known & (rows.source == cells.photographs)
     over = scores.logit > scores.threshold
     found, values, draws = {}, [], []
     for name in generators:
         made = known & (rows.source == name)
-        value, draw = cells.ap_of(scores.logit[real | made], rows.label[real | made], rows.group[real | made])
+        value, draw = cells.generator_ap(rows, scores.logit, name)
         found[name] = {**with_interval("AP", [value], [draw]), "recall": float(over[made].mean())}
         values.append(value)
         draws.append(draw)

@@ -6,6 +6,7 @@ import numpy as np
 
 from detector.evaluation.crossfit import CrossFit
 from detector.evaluation.generalization import Table, with_interval
+from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE
 from detector.saved import POINT
 from pipeline.dataset import PHOTOGRAPHS
@@ -51,7 +52,7 @@ def cues(
         weights = cells.counts[:, np.searchsorted(cells.groups, table.group[photograph])]
         means[name], shifts[name] = np.split(difference.mean(0), 2)
         draws.append(weights @ difference / weights.sum(1, keepdims=True))
-    shown = image & np.isin(table.source, [PHOTOGRAPHS, *generators])
+    shown = in_pairs(table, image & np.isin(table.source, [PHOTOGRAPHS, *generators]))
     found = {}
     for m, concept in enumerate(concepts):
         found[concept["name"]] = {

@@ -10,6 +10,7 @@ from base64 import b64encode
 from pathlib import Path
 
 from detector.page import charts, cues, tables, words
+from detector.page.audit import audit
 from detector.page.blocks import Pair, Picture, Section, Verdict, two_digits
 from detector.page.gather import gather
 from detector.page.report import Report
@@ -42,7 +43,7 @@ def sections(report: Report) -> list[Section]:
         cues.cues(report),
         words.pairs(report),
         tables.benchmarks(report),
-        tables.audit(report),
+        audit(report),
     ]
     return [section for section in made if section]
 

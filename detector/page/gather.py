@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from PIL import Image
 
 from detector.calibration import VERDICTS, verdicts
@@ -20,6 +19,7 @@ from detector.saved import KINDS
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json
 from pipeline.params import Params
+from pipeline.records import read_table
 
 METRICS, SCORES, CONTRIBUTIONS = Path("metrics"), Path("data/scores/scores.parquet"), Path("data/explanation/contributions.parquet")
 CONCEPTS = 2
@@ -70,7 +70,7 @@ def _verdicts(params: Params, kinds: list[str], chosen: list[str]) -> Told:
     home = (pc.field("dataset") == params.dataset.name) & (pc.field("training_set") == "all") & pc.field("image_id").isin(chosen)
     plain = (pc.field("control") == NONE) & (pc.field("role") == IMAGE)
     told: Told = {}
-    table = pq.read_table(SCORES, columns=columns, filters=home & plain & pc.is_finite(pc.field("score")))
+    table = read_table(SCORES, columns=columns, filters=home & plain & pc.is_finite(pc.field("score")))
     codes = verdicts(*(table[name].to_numpy() for name in given)).tolist()
     rows = zip(codes, table.to_pylist(), strict=True)
     for code, row in sorted(rows, key=lambda item: kinds.index(item[1]["detector"])):
@@ -80,7 +80,7 @@ def _verdicts(params: Params, kinds: list[str], chosen: list[str]) -> Told:
 
 def _concepts(chosen: list[str]) -> Told:
     """{concept: contribution} of each image, the CONCEPTS that weigh most."""
-    rows = pq.read_table(CONTRIBUTIONS, filters=pc.field("image_id").isin(chosen)).to_pylist()
+    rows = read_table(CONTRIBUTIONS, filters=pc.field("image_id").isin(chosen)).to_pylist()
     told: Told = {}
     for row in rows:
         key = row.pop("source"), row.pop("image_id")

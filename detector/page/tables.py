@@ -1,4 +1,4 @@
-"""Sections that are tables: the headline, the generalization heat map, other datasets, the audit."""
+"""Sections that are tables: the headline, the generalization heat map, other datasets."""
 
 from __future__ import annotations
 
@@ -131,20 +131,6 @@ def _across(row: Mapping, printed: str | None) -> Cell:
     difference = f"{said(row['minus_own'], 'mAP', '+')} against own" if "minus_own" in row else ""
     withheld = f"{row['withheld']} images withheld" if row.get("withheld") else ""
     return cell(row, "mAP", also=(difference, withheld, f"published {printed}" if printed else ""))
-
-
-def audit(report: Report) -> Section | None:
-    """Whatever the audit measured: entries of plain numbers share a table, nested ones have their own."""
-    plain, nested = {}, {}
-    for name, found in (report.audit or {}).items():
-        inside = isinstance(found, Mapping) and any(isinstance(value, Mapping) for value in found.values())
-        (nested if inside else plain)[name] = found if isinstance(found, Mapping) else {"value": found}
-    tables = [nested_table("What was built", plain)] if plain else []
-    for name, found in nested.items():
-        entries = found if all(isinstance(value, Mapping) for value in found.values()) else {"value": found}
-        tables.append(nested_table(name, entries, transposed=True))
-    sentences = ["What could give the label away other than the picture: sizes, formats, missing counterparts, repeated images."]
-    return Section("audit", "Audit", sentences, tables=tables) if tables else None
 
 
 def nested_table(caption: str, entries: Mapping[str, Mapping], transposed: bool = False, folded: bool = False) -> Table:

@@ -104,7 +104,7 @@ def _crops(key: str, params: Params, aside: list[dict]) -> tuple[list[Original],
         raise UserError(str(error).replace("photographs.source", f"benchmarks.{key}.source")) from None
     views = Counter(original.group for original in found)
     owners, crops = [], []
-    for original, image, reason in read_originals(found):
+    for original, image, reason in read_originals(found, params.images):
         if image is not None and min(image.size) < SHRINK * side:
             image, reason = None, f"{image.width}x{image.height} is smaller than the {SHRINK * side} pixels needed on the shorter side"
         if image is None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import imagesets
 from pipeline.errors import UserError
-from pipeline.images import UnreadableImage, read_image, sha256
+from pipeline.images import Limits, UnreadableImage, read_image, sha256
 from pipeline.schema import Strict
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def rows(key: str, params: Params, aside: list[dict]) -> Iterator[dict]:
         columns = {name: getattr(image_set, name) or name for name in ("label", "source")}
         image_set = image_set.model_copy(update=columns)
         seen: set[tuple] = set()
-        for row in imagesets.rows(image_set):
+        for row in imagesets.rows(image_set, at_most=params.images.max_bytes + 1):
             if row["source"] is None:
                 raise UserError(f"source: {row['image_id']!r} has none in the column {columns['source']!r}; fill it in for every row")
-            problem, size = _problem(row, seen)
+            problem, size = _problem(row, seen, params.images)
             if problem:
                 aside.append({"image": row["image_id"], "source": row["source"], "reason": problem})
                 continue
@@ -57,13 +57,13 @@ def rows(key: str, params: Params, aside: list[dict]) -> Iterator[dict]:
         raise UserError(f"benchmarks.{key}.source: {error}") from None
 
 
-def _problem(row: dict, seen: set[tuple]) -> tuple[str | None, tuple[int, int]]:
+def _problem(row: dict, seen: set[tuple], limits: Limits) -> tuple[str | None, tuple[int, int]]:
     """Why an image cannot take part, and its size (width, height) where it can."""
     name = tuple(row[column] for column in ("split", "source", "label", "image_id"))
     if name in seen:
         return "another image of this split, source and label has the same id", (0, 0)
     seen.add(name)
     try:
-        return None, read_image(row["bytes"])[0].size
+        return None, read_image(row["bytes"], limits)[0].size
     except UnreadableImage as reason:
         return str(reason), (0, 0)

@@ -29,14 +29,16 @@ def components(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def pipeline_class(folder: Path, mode: str) -> type:
     """The diffusers class that makes `mode` from this folder's components.
 
-    Raises UserError where the installed diffusers has no such class.
+    Raises UserError where the installed diffusers has no such class, or the folder would bring code of its own.
     """
     import diffusers
 
-    name = index_of(folder)["_class_name"]
+    index = index_of(folder)
+    name = index.get("_class_name")
+    _refuse_foreign_code(folder, name, index)
     base = getattr(diffusers, name, None)
-    if base is None:
-        raise UserError(f"{folder}: the installed diffusers {diffusers.__version__} has no {name}; upgrade diffusers")
+    if not (isinstance(base, type) and issubclass(base, diffusers.DiffusionPipeline)):
+        raise UserError(f"{folder}: the installed diffusers {diffusers.__version__} has no pipeline {name}; upgrade diffusers")
     if mode != "image-to-image":
         return base
     from pipeline.diffusion import from_photograph
@@ -49,6 +51,27 @@ def pipeline_class(folder: Path, mode: str) -> type:
             f"{name} has no image-to-image counterpart in diffusers {diffusers.__version__}; use text-to-image or reconstruction"
         )
     return found
+
+
+def _refuse_foreign_code(folder: Path, name: Any, index: dict[str, Any]) -> None:
+    """Raise UserError where an index names a class that is neither of diffusers nor of transformers.
+
+    Loading would import a module of that name, or run a file of the folder where it were told to trust it.
+    """
+    from diffusers import pipelines
+
+    foreign = [] if isinstance(name, str) else [("_class_name", name)]
+    for part, named in index.items():
+        if isinstance(named, list) and named[:1] != [None] and part != "_class_name":
+            library = named[0] if len(named) == 2 and all(isinstance(word, str) for word in named) else None
+            own = library is not None and (folder / part / f"{library}.py").exists()
+            if own or not (library in ("diffusers", "transformers") or (library and hasattr(pipelines, library))):
+                foreign.append((part, named))
+    for part, named in foreign:
+        raise UserError(
+            f"{folder}/model_index.json: {part} names {named!r}, which is code of its own and never run; "
+            "take a model whose classes are in diffusers and transformers"
+        )
 
 
 def _image_to_image(name: str) -> type | None:

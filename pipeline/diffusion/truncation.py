@@ -22,7 +22,7 @@ def truncated(folder: Path, cls: type, call: dict, prompts: Iterable[str]) -> di
     for name, (_, tokenizer_class) in components(index_of(folder)).items():
         if not name.startswith("tokenizer"):
             continue
-        tokenizer = AutoTokenizer.from_pretrained(folder / name)
+        tokenizer = AutoTokenizer.from_pretrained(folder / name, local_files_only=True, trust_remote_code=False)
         limit = tokenizer.model_max_length
         if asked is not None and not tokenizer_class.startswith("CLIP"):
             limit = min(limit, asked)

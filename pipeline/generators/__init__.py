@@ -34,11 +34,15 @@ class Generator(Protocol):
     """A loaded generator. Images are uint8 arrays H x W x 3, one per request, in order.
 
     An image may have another size than its photograph, where the generator cannot make that size, and be None where
-    there is none.
+    there is none. One that has no 8-bit values, because some are NaN, is given as floats: it will be set aside. Where memory
+    runs out the error is passed on: the same requests come again in smaller batches.
     """
 
     def prepare(self, batches: list[list[Request]]) -> None:
-        """Announces the batches that will be asked for next, without their photographs; text encoders run here."""
+        """Announces the batches that may be asked for next, without their photographs; text encoders run here.
+
+        What was announced before is forgotten.
+        """
 
     def counterparts(self, requests: list[Request]) -> list[np.ndarray | None]: ...
 

@@ -23,7 +23,9 @@ class Settings(Strict):
 def load(folder: Path, settings: Settings, mode: str, key: str) -> AutoencoderGenerator:
     from diffusers import AutoModel
 
-    return AutoencoderGenerator(AutoModel.from_pretrained(str(weights_folder(folder))).to(device()).eval())
+    weights = str(weights_folder(folder))
+    model = AutoModel.from_pretrained(weights, local_files_only=True, use_safetensors=True, trust_remote_code=False)
+    return AutoencoderGenerator(model.to(device()).eval())
 
 
 class AutoencoderGenerator(Textless):

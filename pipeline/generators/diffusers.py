@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +12,10 @@ from pydantic import Field, model_validator
 from pipeline.autoencoding import reconstruct_arrays
 from pipeline.diffusion import from_photograph, text_first
 from pipeline.diffusion.classes import call_arguments, check_arguments, components, index_of, load_arguments, pipeline_class
+from pipeline.diffusion.output import images_of
 from pipeline.errors import UserError
 from pipeline.generators import Request
+from pipeline.memory import free, model_must_fit, out_of_memory
 from pipeline.processes import device
 from pipeline.schema import Strict
 from pipeline.sizes import nearest_size
@@ -86,7 +87,7 @@ def load(folder: Path, settings: Settings, mode: str, key: str) -> DiffusersGene
         raise UserError(f"{where}.cache: the denoiser of {cls.__name__} cannot skip blocks; remove it")
     if mode == "reconstruction" and "vae" not in components(index_of(weights)):
         raise UserError(f"generators.{key}.mode: {cls.__name__} has no autoencoder to reconstruct with; use text-to-image")
-    return DiffusersGenerator(weights, cls, settings, mode, variant_of(folder))
+    return DiffusersGenerator(weights, cls, settings, mode, variant_of(folder), f"generators.{key}")
 
 
 def _denoiser_class(weights: Path) -> type:
@@ -97,11 +98,11 @@ def _denoiser_class(weights: Path) -> type:
 
 
 class DiffusersGenerator:
-    def __init__(self, weights: Path, cls: type, settings: Settings, mode: str, variant: str | None):
-        self.weights, self.cls, self.settings, self.mode, self.variant = weights, cls, settings, mode, variant
+    def __init__(self, weights: Path, cls: type, settings: Settings, mode: str, variant: str | None, key: str):
+        self.weights, self.cls, self.settings, self.mode, self.variant, self.key = weights, cls, settings, mode, variant, key
         self.index = index_of(weights)
         self.pipeline = None
-        self.notes: dict[tuple, list] = {}  # what the text encoders said, by batch
+        self.notes: dict[tuple, list | None] = {}  # what the text encoders said, by batch; None where they had too little memory
 
     def prepare(self, batches: list[list[Request]]) -> None:
         """Encode the prompts of these batches, then let go of the encoders; the denoiser is loaded afterwards."""
@@ -111,9 +112,17 @@ class DiffusersGenerator:
         encoders = self._load(without=text_first.denoisers(self.index))
         for name in text_first.denoisers(self.index):
             setattr(encoders, name, text_first.StandIn(self._config(name), self._dtype()))
-        self.notes = {_key(batch): text_first.record(encoders, functools.partial(self._call, requests=batch)) for batch in batches}
+        self.notes = {_key(batch): self._encoded(encoders, batch) for batch in batches}
         del encoders
         self._free()
+
+    def _encoded(self, encoders, batch: list[Request]) -> list | None:
+        try:
+            return text_first.record(encoders, functools.partial(self._call, requests=batch))
+        except Exception as error:
+            if out_of_memory(error):
+                return None
+            raise
 
     def counterparts(self, requests: list[Request]) -> list[np.ndarray | None]:
         if self.mode == "reconstruction":
@@ -122,10 +131,18 @@ class DiffusersGenerator:
             self.prepare([requests])
         if self.pipeline is None:
             self.pipeline = self._ready()
+        notes = self.notes.pop(_key(requests), [])
+        if notes is None:
+            raise MemoryError("encoding the prompts")
         call = functools.partial(self._call, requests=requests)
-        notes = self.notes.pop(_key(requests), None)
-        out = call(self.pipeline) if notes is None else text_first.play(self.pipeline, notes, call)
-        return [np.asarray(image.convert("RGB")) for image in out.images]
+        try:
+            out = text_first.play(self.pipeline, notes, call) if text_first.can_divide(self.cls) else call(self.pipeline)
+        except Exception as error:
+            self.pipeline.maybe_free_model_hooks()  # as a call that ends well does: nothing of a broken one enters the next
+            if isinstance(error, UnboundLocalError) and "'image'" in str(error):
+                raise MemoryError("decoding") from error  # of which Sana's pipelines warn, and stumble over the image there is not
+            raise
+        return images_of(out)
 
     def reconstructions(self, requests: list[Request]) -> list[np.ndarray] | None:
         if self.mode == "reconstruction" or "vae" not in components(self.index):
@@ -156,7 +173,7 @@ class DiffusersGenerator:
         given |= {
             "prompt": [request.prompt for request in requests],
             "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in requests],
-            "output_type": "pil",
+            "output_type": "np",
         }
         if isinstance(given.get("negative_prompt"), str):  # some pipelines take one for the batch, some one for each
             given["negative_prompt"] = [given["negative_prompt"]] * len(requests)
@@ -192,12 +209,16 @@ class DiffusersGenerator:
         # A component saved as [null, null] was None on purpose (SD3 without T5); from_pretrained wants that said again.
         absent = {name: None for name, value in self.index.items() if isinstance(value, list) and value[0] is None}
         absent |= dict.fromkeys(without)
-        pipeline = self.cls.from_pretrained(
-            self.weights, dtype=self._dtype(), variant=self.variant, use_safetensors=True, **{**self.settings.load, **absent}
-        )
+        given = {**self.settings.load, **absent, "variant": self.variant, "use_safetensors": True, "trust_remote_code": False}
+        with model_must_fit(self.key):
+            pipeline = self.cls.from_pretrained(self.weights, dtype=self._dtype(), **given)
+            self._place(pipeline)
         pipeline.set_progress_bar_config(disable=True)
         if hasattr(getattr(pipeline, "vae", None), "enable_slicing"):
             pipeline.vae.enable_slicing()  # decode image after image, for the same reason as in `_decoded`
+        return pipeline
+
+    def _place(self, pipeline) -> None:
         here = device()
         if here.type == "cpu" or self.settings.offload == "none":
             pipeline.to(here)
@@ -205,7 +226,6 @@ class DiffusersGenerator:
             pipeline.enable_model_cpu_offload(device=here)
         else:
             pipeline.enable_sequential_cpu_offload(device=here)
-        return pipeline
 
     def _config(self, component: str) -> dict:
         import diffusers
@@ -218,12 +238,8 @@ class DiffusersGenerator:
         return getattr(torch, self.settings.dtype)
 
     def _free(self) -> None:
-        import torch
-
         self.pipeline = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free()
 
 
 def _key(requests: list[Request]) -> tuple:

@@ -50,7 +50,7 @@ def make(job: Job) -> dict[str, float]:
 def _build(tokenizer, job: Job):
     from transformers import BlipConfig, BlipForConditionalGeneration, CLIPModel
 
-    clip = CLIPModel.from_pretrained(job.clip)
+    clip = CLIPModel.from_pretrained(job.clip, local_files_only=True, use_safetensors=True)
     vision = clip.config.vision_config
     text = dict(
         vocab_size=len(tokenizer),

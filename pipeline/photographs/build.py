@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.images import encode_png, sha256
+from pipeline.images import encode_png, is_flat, sha256
 from pipeline.params import Params
 from pipeline.photographs import sources
 from pipeline.photographs.crops import SHRINK, crop_boxes
 from pipeline.photographs.originals import Original, find_originals, read_originals
+from pipeline.photographs.repeats import Look, look_at, repeated
 from pipeline.photographs.splits import SPLITS, assign_splits, nested_order, official_splits
 from pipeline.progress import track
 from pipeline.records import IMAGE, write_shards
@@ -25,8 +27,6 @@ LARGEST_ORIGINAL = 512
 """Shorter side, in pixels, to which originals kept for training are reduced."""
 ORIGINALS_PER_SHARD = 100
 PHOTOGRAPHS_PER_SHARD = 500
-FLAT = 2
-"""A picture whose values span no more than this shows nothing: no caption, no counterpart, no verdict could mean anything."""
 
 PHOTOGRAPH = pa.schema(
     [
@@ -76,11 +76,16 @@ def build_photographs(params: Params, folder: Path) -> Report:
     if settings.limit is not None and settings.crops is None:
         splits = _splits(found, params)
         order = nested_order({original.file: splits[original.group] for original in found})[: settings.limit]
-        chosen = set(order)
-        usable = _usable([original for original in found if original.file in chosen], params, report, order)
+        place = {image_id: number for number, image_id in enumerate(order)}
+        usable, looks = _usable([original for original in found if original.file in place], params, report)
+        ordered = sorted(usable, key=lambda original: place[original.file])  # else a larger limit could drop what a smaller one kept
     else:
-        usable = _usable(found, params, report)
+        usable, looks = _usable(found, params, report)
         splits = _splits(usable, params)
+        ordered = usable
+    aside = repeated(ordered, looks, splits)
+    report.set_aside += [{"file": original.name, "reason": aside[original.file]} for original in ordered if original.file in aside]
+    usable = [original for original in usable if original.file not in aside]
     rows = _photographs(usable, splits, params, report)
     if settings.limit is not None and settings.crops is not None:
         everything = {row["image_id"]: row["split"] for row in _photographs(usable, splits, params, Report())}
@@ -95,7 +100,7 @@ def build_photographs(params: Params, folder: Path) -> Report:
             + (", or raise the limit" if settings.limit else "")
         )
     if settings.crops is not None:  # whole photographs are their own originals
-        write_shards(folder, "originals", _originals(usable, splits), ORIGINAL, ORIGINALS_PER_SHARD)
+        write_shards(folder, "originals", _originals(usable, splits, params), ORIGINAL, ORIGINALS_PER_SHARD)
     return report
 
 
@@ -106,34 +111,23 @@ def _splits(originals: list[Original], params: Params) -> dict[str, str]:
     return assign_splits((original.group for original in originals), params.photographs.splits.model_dump(), params.seed)
 
 
-def _usable(found: list[Original], params: Params, report: Report, order: list[str] | None = None) -> list[Original]:
-    """The originals that can become photographs; the others are set aside with their reasons.
-
-    Where whole photographs are limited, `order` says in which order: of two that show the same the later one is set aside
-    here. Decided in the order of reading, a larger limit could drop what a smaller one kept.
-    """
-    usable, shown = [], {}
-    for original, image, reason in track(read_originals(found), "reading photographs", total=len(found), unit="file"):
+def _usable(found: list[Original], params: Params, report: Report) -> tuple[list[Original], dict[str, Look]]:
+    """The originals that can become photographs, and how each looks; the others are set aside with their reasons."""
+    usable, looks, whole = [], {}, params.photographs.crops is None
+    read = read_originals(found, params.images)
+    for original, image, reason in track(read, "reading photographs", total=len(found), unit="file"):
         problem = reason if image is None else _too_small(image, params)
         if problem:
             report.set_aside.append({"file": original.name, "reason": problem})
         else:
             usable.append(original)
-            if order is not None and not _is_flat(picture := params.fit.apply(image)):
-                shown[original.file] = sha256(picture.tobytes() + str(picture.size).encode())
+            looks[original.file] = look_at(params.fit.apply(image) if whole else image, whole)
     if not usable:
         raise UserError(
             f"photographs.source: none of the {len(found)} files in {params.photographs.source!r} can be used "
             f"(first: {report.set_aside[0]['file']}: {report.set_aside[0]['reason']}); give readable photographs"
         )
-    first: dict[str, str] = {}
-    for image_id in order or ():
-        if image_id in shown and (twin := first.setdefault(shown[image_id], image_id)) != image_id:
-            name = next(original.name for original in usable if original.file == image_id)
-            report.set_aside.append({"file": name, "reason": f"the same picture as {twin}"})
-    return [
-        original for original in usable if original.file not in shown or first.get(shown[original.file], original.file) == original.file
-    ]
+    return usable, looks
 
 
 def _too_small(image: Image.Image, params: Params) -> str | None:
@@ -148,7 +142,7 @@ def _photographs(usable: list[Original], splits: dict[str, str], params: Params,
     number: Counter = Counter()
     seen: dict[str, str] = {}
     views = Counter(original.group for original in usable)
-    for original, image, file_format in read_originals(usable):
+    for original, image, file_format in read_originals(usable, params.images):
         for left, top, width, height in _boxes(original, image, params, views[original.group]):
             picture = params.fit.apply(image.crop((left, top, left + width, top + height)))
             data = encode_png(picture)
@@ -188,12 +182,8 @@ def _counted(rows: Iterable[dict], report: Report) -> Iterator[dict]:
     report.groups.update(groups.values())
 
 
-def _is_flat(picture: Image.Image) -> bool:
-    return max(high - low for low, high in picture.getextrema()) <= FLAT
-
-
 def _shows_nothing_new(picture: Image.Image, data: bytes, seen: dict[str, str]) -> str | None:
-    if _is_flat(picture):
+    if is_flat(np.asarray(picture)):
         return "one flat colour"
     if (twin := seen.get(sha256(data))) is not None:
         return f"the same picture as {twin}"
@@ -210,8 +200,8 @@ def _boxes(original: Original, image: Image.Image, params: Params, views: int) -
     return [(left, top, window, window) for left, top, window in squares]
 
 
-def _originals(usable: list[Original], splits: dict[str, str]) -> Iterator[dict]:
-    for original, image, _ in read_originals(usable):
+def _originals(usable: list[Original], splits: dict[str, str], params: Params) -> Iterator[dict]:
+    for original, image, _ in read_originals(usable, params.images):
         shrink = min(1.0, LARGEST_ORIGINAL / min(image.size))
         size = (round(image.width * shrink), round(image.height * shrink))
         picture = image.resize(size, Image.Resampling.BICUBIC) if shrink < 1 else image

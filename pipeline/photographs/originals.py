@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.images import EXTENSIONS, UnreadableImage, read_image
+from pipeline.images import DEFAULT, EXTENSIONS, Limits, UnreadableImage, read_image
+from pipeline.links import leads_out
 from pipeline.photographs import sources
 from pipeline.registry import kind_module
 
@@ -24,14 +25,14 @@ LONGEST_ID = 200
 class Original:
     """One image of an original. Several (views of one scene) may share a group.
 
-    `file` is its id, `name` what the user knows it by. `read` gives its bytes, whether they lie in a file, an archive or
-    a dataset, and raises UnreadableImage where they cannot be had. `split` is the source's own, where it has any.
+    `file` is its id, `name` what the user knows it by. `read` gives its first so many bytes, whether they lie in a file, an
+    archive or a dataset, and raises UnreadableImage where they cannot be had. `split` is the source's own, where it has any.
     """
 
     file: str
     group: str
     name: str
-    read: Callable[[], bytes]
+    read: Callable[[int], bytes]
     subject: str
     licence: str
     origin: str
@@ -70,23 +71,28 @@ def id_problem(image_id: str) -> str | None:
     return None
 
 
-def file_reader(path: Path) -> Callable[[], bytes]:
-    """An Original's `read` for a file."""
+def file_reader(path: Path, folder: Path) -> Callable[[int], bytes]:
+    """An Original's `read` for a file that was found in `folder`."""
 
-    def read() -> bytes:
+    def read(at_most: int) -> bytes:
+        if leads_out(path, folder):
+            raise UnreadableImage("a link that leads out of the folder")
         try:
-            return path.read_bytes()
+            if path.exists() and not path.is_file():  # reading from a pipe or a device may never end
+                raise UnreadableImage("no file")
+            with open(path, "rb") as file:
+                return file.read(at_most)
         except OSError as error:
             raise UnreadableImage(f"{type(error).__name__}: {error.strerror}") from error
 
     return read
 
 
-def read_originals(originals: list[Original]) -> Iterator[tuple[Original, Image.Image | None, str]]:
+def read_originals(originals: list[Original], limits: Limits = DEFAULT) -> Iterator[tuple[Original, Image.Image | None, str]]:
     """Yield (original, image, its file format), or (original, None, why it cannot be read)."""
     for original in originals:
         try:
-            image, file_format = read_image(original.read())
+            image, file_format = read_image(original.read(limits.max_bytes + 1), limits)
         except UnreadableImage as reason:
             yield original, None, str(reason)
         else:

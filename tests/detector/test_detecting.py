@@ -1,17 +1,21 @@
 """Asking about files: verdicts in order, bad files reported, doubts stated, concepts named."""
 
+import weakref
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from detector import detecting
 from detector.calibration import Calibration
-from detector.clip import Features
 from detector.detecting import findings, image_files
 from detector.domain import Domain
 from detector.estimators.concept import ConceptDetector
 from detector.estimators.linear import LinearProbe
 from detector.saved import Detector
 from pipeline.errors import UserError
+from pipeline.images import Limits, read_image
+from tests.pipeline.hostile import UNREADABLE
 
 CLIP = {"id": "brightness", "revision": "r", "preprocessing": {}}
 
@@ -21,11 +25,15 @@ class Brightness:
 
     def __init__(self):
         self.batches = []
+        self.record = CLIP
 
-    def features(self, images):
-        self.batches.append(len(images))
-        x = np.array([np.asarray(image).mean((0, 1)) / 255 for image in images], np.float32)
-        return Features(x, x, CLIP)
+    def picture(self, image):
+        return np.asarray(image.resize((4, 4)))
+
+    def picture_features(self, pictures):
+        self.batches.append(len(pictures))
+        x = np.array([picture.mean((0, 1)) / 255 for picture in pictures], np.float32)
+        return x, x
 
 
 def fitted(classifier, **learned):
@@ -119,3 +127,60 @@ def test_no_file_is_opened_before_every_path_is_known_to_exist(folder):
     with pytest.raises(UserError, match="holds no images"):
         list(image_files([folder / "empty"]))
     assert list(image_files([folder / "notes.txt"])) == [folder / "notes.txt"], "a file that is named is looked at"
+
+
+def test_a_concept_detector_that_explains_itself_is_asked_once(folder, monkeypatch):
+    own, asked = concepts(), []
+    plain = type(own.classifier).decision_function
+    monkeypatch.setattr(type(own.classifier), "decision_function", lambda self, x: asked.append(len(x)) or plain(self, x))
+    found = list(findings(image_files([folder]), own, Brightness(), own))
+    assert asked == [4] and [finding.concept_verdict for finding in found[:4]] == [finding.verdict for finding in found[:4]]
+    asked.clear()
+    list(findings(image_files([folder]), detector(), Brightness(), own))
+    assert asked == [4], "another detector's images are judged by it too"
+
+
+def test_one_whole_image_is_in_memory_at_a_time(tmp_path, monkeypatch):
+    files = []
+    for number in range(12):
+        save(tmp_path / f"{number:02d}.png", (20 * number, 9, 9))
+        files.append(tmp_path / f"{number:02d}.png")
+    alive: list[weakref.ref] = []
+
+    def reading(path, limits):
+        assert not [reference for reference in alive if reference() is not None], "an earlier image is still held"
+        image, file_format = read_image(path, limits)
+        alive.append(weakref.ref(image))
+        return image, file_format
+
+    monkeypatch.setattr(detecting, "read_image", reading)
+    clip = Brightness()
+    assert len(list(findings(files, detector(), clip, batch_size=8))) == 12 and clip.batches == [8, 4]
+
+
+def test_thousands_of_hostile_files_stop_nothing(tmp_path):
+    """Every kind many times, each time torn somewhere else, and good images in between."""
+    made = [make() for make, _ in UNREADABLE.values()]
+    random = np.random.default_rng(1)
+    good = []
+    for number in range(2000):
+        path = tmp_path / f"{number:04d}.png"
+        if number % 100 == 50:
+            save(path, (250, 250, 250))
+            good.append(str(path))
+            continue
+        data = bytearray(made[number % len(made)])
+        for place in random.integers(0, max(1, min(len(data), 60)), 2) if data and number >= len(made) else ():
+            data[place] ^= 1 << random.integers(8)
+        path.write_bytes(data)
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    found = list(findings(image_files([tmp_path]), detector(), Brightness(), limits=Limits(max_pixels=300_000, max_bytes=300_000)))
+    assert len(found) == 2001 and "FileNotFoundError" in found[-1].reason
+    assert {finding.verdict for finding in found if finding.path in good} == {"synthetic"}
+    bad = [finding for finding in found[: len(made)] if finding.path not in good]
+    assert {finding.verdict for finding in bad} == {"unreadable"} and all(finding.reason.isprintable() for finding in bad)
+
+
+def test_the_limits_are_those_it_is_given(folder):
+    (one,) = findings([folder / "a bright.png"], detector(), Brightness(), limits=Limits(max_pixels=199))
+    assert one.verdict == "unreadable" and one.reason == "20x10 exceeds 199 pixels"

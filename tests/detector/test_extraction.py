@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from detector import extraction
+from detector.captions import read_captions
 from detector.extraction import plan, write_features
 from detector.features import ALTERED, AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, WHAT, benchmark_rows, feature_rows, read_features
 from pipeline.alterations import Views, alter
@@ -39,6 +40,9 @@ class Means:
     def picture(self, image):
         return np.asarray(image, np.float32)
 
+    def text_features(self, texts):
+        return np.array([[len(text), self.sign] for text in texts], np.float32)
+
     def picture_features(self, pictures):
         self.batches.append(len(pictures))
         x = self.sign * np.stack([picture.mean((0, 1)) for picture in pictures]).astype(np.float32)
@@ -62,16 +66,24 @@ def extract(tmp_path, monkeypatch):
     monkeypatch.setattr(Means, "batches", [])
     decoded = []
     real = extraction.read_image
-    monkeypatch.setattr(extraction, "read_image", lambda data: decoded.append(data) or real(data))
+    monkeypatch.setattr(extraction, "read_image", lambda data, limits: decoded.append(data) or real(data, limits))
     (tmp_path / "clip").mkdir()
     (tmp_path / "clip/open_clip_config.json").write_text(json.dumps(CONFIG))
 
-    def go(asked: Views, shards=(((ROWS), WHAT), (RECONSTRUCTED, (IMAGES,))), seed=1, processes=ALONE, name="photographs", work="work"):
+    def go(
+        asked: Views,
+        shards=(((ROWS), WHAT), (RECONSTRUCTED, (IMAGES,))),
+        seed=1,
+        processes=ALONE,
+        name="photographs",
+        work="work",
+        prompts=None,
+    ):
         decoded.clear()
         Means.batches.clear()
         store = WorkStore(tmp_path / work, "features")
         arguments = (tmp_path / "clip", 4, "float32", plan(asked, seed), store, processes, name)
-        totals = write_features(tmp_path / "features" / name, lambda: shards, *arguments)
+        totals = write_features(tmp_path / "features" / name, lambda: shards, *arguments, prompts)
         return SimpleNamespace(totals=totals, decoded=list(decoded), batches=list(Means.batches), folder=tmp_path / "features")
 
     return go
@@ -163,6 +175,19 @@ def test_where_making_fails_nothing_half_written_is_left(extract, monkeypatch, t
     with pytest.raises(RuntimeError):
         extract(views())
     assert not list((tmp_path / "features").iterdir())
+
+
+def test_captions_are_encoded_beside_the_images_where_there_are_prompts(extract):
+    asked, prompts = views(augmented=0), {"0": "A photo", "1": "A photo of a tree"}
+    done = extract(asked, prompts=prompts)
+    found = read_captions(done.folder / "photographs")
+    assert found.projected.tolist() == [[7, 1], [17, 1]] and found.clip == read_features(done.folder, ["photographs"]).clip
+    loaded = len(Means.loaded)
+    extract(asked, prompts=prompts)
+    assert len(Means.loaded) == loaded, "found in the work store, for which no model is loaded"
+    assert not (extract(asked, name="others").folder / "others/captions.parquet").exists()
+    helper = SimpleNamespace(count=2, index=1, main=False, wait=lambda: None)
+    assert extract(asked, processes=helper, name="share", prompts=prompts).totals == {}
 
 
 def test_images_of_one_id_stay_apart(extract):

@@ -16,7 +16,7 @@ from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_json
 from pipeline.params import Concept, Dataset, Detectors, Evaluation, Linear, Orthogonal
 from pipeline.records import write_table
-from stages import adapt, evaluate, explain, report, robustness, train
+from stages import adapt, evaluate, explain, headline, report, robustness, train
 from tests.detector.tables import feature_table, paired
 from tests.pipeline.packaged import SPLIT_OF, write_dataset
 
@@ -67,10 +67,10 @@ def write_features(name: str, rows: list[tuple], seed: int) -> None:
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     named = [{"name": name, "low": f"no {name}", "high": name, "accuracy": 0.9} for name in ("one", "two")]
-    for stage in (train, robustness, adapt, explain):
+    for stage in (train, headline, explain):
         monkeypatch.setattr(stage, "concept_bank", lambda folder, recognised: Bank(named, np.eye(4)[:2]))
     monkeypatch.setattr("detector.clip.Clip", lambda folder: SimpleNamespace(projection=np.eye(4)))
-    write_json("metrics/audit.json", {"breaches": 0})
+    write_json("metrics/audit.json", {})
     write_json("data/models/clip/training.json", {"seen_groups": None})
 
     def go(generators: list[str]) -> SimpleNamespace:

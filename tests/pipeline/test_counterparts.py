@@ -14,7 +14,9 @@ def test_what_is_no_counterpart_gets_a_reason():
     assert defect(PHOTOGRAPH[:, 1:], PHOTOGRAPH) is None, "another size is resampled, not refused"
     assert "no image" in defect(None, PHOTOGRAPH)
     assert "blank" in defect(np.zeros_like(PHOTOGRAPH), PHOTOGRAPH)
-    assert "not 8-bit" in defect(PHOTOGRAPH.astype(np.float32) * np.nan, PHOTOGRAPH)
+    assert "not 8-bit" in defect(PHOTOGRAPH.astype(np.float32), PHOTOGRAPH)
+    assert defect(PHOTOGRAPH.astype(np.float32) * np.nan, PHOTOGRAPH).startswith("NaN")
+    assert defect(np.full_like(PHOTOGRAPH, np.inf, np.float32), PHOTOGRAPH).startswith("NaN"), "infinity too"
     assert defect(np.zeros_like(PHOTOGRAPH), np.zeros_like(PHOTOGRAPH)) is None, "a black photograph may have a black counterpart"
 
 

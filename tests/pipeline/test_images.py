@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.images import UnreadableImage, decode_png, encode_png, read_image
-
-
-def saved(image: Image.Image, file_format: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format=file_format, **options)
-    return buffer.getvalue()
+from pipeline.images import Limits, UnreadableImage, decode_png, encode_png, read_image
+from tests.pipeline.hostile import saved
 
 
 def test_exif_orientation_is_applied():
@@ -63,7 +58,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(picture):
         with pytest.raises(UnreadableImage, match=reason):
             read_image(data)
     with pytest.raises(UnreadableImage, match="exceeds 100 pixels"):
-        read_image(whole, max_pixels=100)
+        read_image(whole, Limits(max_pixels=100))
 
 
 def test_the_format_is_the_contents_not_the_extension(tmp_path, picture):

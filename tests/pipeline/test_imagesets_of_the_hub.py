@@ -165,13 +165,25 @@ def test_a_hub_dataset_whose_splits_were_guessed_wrongly_is_refused(tmp_path, mo
 def test_a_row_of_the_hub_cannot_point_elsewhere(tmp_path, monkeypatch):
     import datasets
 
+    from pipeline import imageset_files
+
     real = datasets.load_dataset_builder
     monkeypatch.setattr(
         datasets, "load_dataset_builder", lambda *_, **__: real("parquet", data_files={"test": [str(tmp_path / "test.parquet")]})
     )
+    write_parquet(tmp_path / "test.parquet", range(1))
+    with pytest.raises(UserError, match=r"names '.*test\.parquet', outside the dataset"):
+        list(rows(ImageSet(dataset="owner/name", revision=COMMIT)))
+    monkeypatch.setattr(imageset_files, "_require_own", lambda *_: None)
     secret = tmp_path / "secret.jpg"
     jpeg(secret, 1)
-    for path in (str(secret), f"zip://a.jpg::{secret}", f"hf://datasets/private/other@{COMMIT[::-1]}/a.jpg", "hf://buckets/private/a.jpg"):
+    for path in (
+        str(secret),
+        f"zip://a.jpg::{secret}",
+        f"hf://datasets/private/other@{COMMIT[::-1]}/a.jpg",
+        "hf://buckets/private/a.jpg",
+        f"hf://datasets/private/other@main/x@{COMMIT}/a.jpg",
+    ):
         pq.write_table(pa.table({"image": [{"bytes": None, "path": path}]}), tmp_path / "test.parquet")
         with pytest.raises(UserError, match="points at .*outside the dataset"):
             list(rows(ImageSet(dataset="owner/name", revision=COMMIT)))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.dataset import PHOTOGRAPHS, card, pixels_sha256
 from pipeline.errors import UserError
+from pipeline.files import read_json, write_json
 from pipeline.images import decode_png, sha256
 from pipeline.photographs.build import PHOTOGRAPH
 from pipeline.publication import LEFT_OUT, card_files
@@ -71,6 +72,17 @@ def test_a_published_folder_is_the_dataset_and_nothing_else(dataset, tmp_path):
     assert record["files"] == {path: sha256(data) for path, data in published.items() if path != "README.md"}
     assert {split: len(part) for split, part in load(folder, tmp_path).items()} == {"train": 12, "validation": 6, "test": 6}
     assert set(load(folder, tmp_path, "flux1-dev")["test"]["source"]) == {"packaged", "flux1-dev"}
+
+
+def test_what_its_sources_were_made_by_is_published_with_them(dataset, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(dataset, data / "dataset")
+    stages = ("photographs", "generate@flux1-dev", "generate@removed", "train")
+    for stage in stages:
+        write_json(data / f"provenance/{stage}.json", {"stage": stage})
+    folder = publish(data / "dataset", str(tmp_path / "published"), without_photographs=False)
+    assert list(read_json(folder / "provenance.json")) == ["photographs", "generate@flux1-dev"]
+    publish(data / "dataset", str(folder), without_photographs=False)
 
 
 def test_a_former_publication_is_replaced_and_anything_else_refused(dataset, tmp_path):
@@ -216,6 +228,22 @@ def test_another_fit_is_the_reason_given(bare, tmp_path):
     own = own_photographs(tmp_path / "photographs", lambda row: {**others[row["image_id"]], "fit": "shorter side 96"})
     with pytest.raises(UserError, match="'shorter side 96' and the publication's by 'shorter side 64', so change fit"):
         restore(bare, own, tmp_path / "restored")
+
+
+@pytest.mark.parametrize("name", ["README.md", "flux1-dev/test-00000.parquet", "latent-unet"])
+def test_a_publication_cannot_make_restoring_copy_a_file_from_elsewhere(bare, tmp_path, name):
+    publication, home = tmp_path / "publication", tmp_path / "home"
+    shutil.copytree(bare, publication)
+    (publication / name).rename(home)  # the very file, so that its hash is right
+    (publication / name).symlink_to(home)
+    with pytest.raises(UserError, match=f"{name}.* is a link that leads out of it; download the publication again"):
+        restore(publication, own_photographs(tmp_path / "photographs"), tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
+    inside = publication / ("kept" + home.suffix)
+    (publication / name).unlink()
+    home.rename(inside)
+    (publication / name).symlink_to(inside)
+    assert restore(publication, tmp_path / "photographs", tmp_path / "restored")["photographs"] == 8
 
 
 def test_what_cannot_be_restored_is_refused(dataset, bare, tmp_path):

@@ -1,10 +1,4 @@
-"""The work store and the writers survive a kill at any moment and notice damage."""
-
-import os
-import signal
-import subprocess
-import sys
-import time
+"""The work store and the writers: what is whole is kept, damage is noticed. What a kill leaves is asked in tests/faults."""
 
 import pyarrow as pa
 import pytest
@@ -14,18 +8,6 @@ from pipeline.files import replacing_file, replacing_folder
 from pipeline.store import WorkStore
 
 TABLE = pa.table({"id": ["a", "b"], "value": [1.0, 2.0]})
-
-WRITER = """
-import sys, pyarrow as pa
-from pipeline.store import WorkStore
-store = WorkStore(sys.argv[1], "kill")
-number = 0
-while True:
-    store.put(f"{number % 7:064d}", pa.table({"id": ["x"] * 20000, "number": [number] * 20000}))
-    number += 1
-    if number == 1:
-        print("ready", flush=True)
-"""
 
 
 def test_what_was_put_is_got(tmp_path):
@@ -44,20 +26,27 @@ def test_a_damaged_entry_counts_as_missing(tmp_path, damage):
     assert store.get("f" * 64) is None
 
 
-def test_sigkill_while_writing_leaves_only_whole_entries(tmp_path):
-    for attempt in range(4):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, start_new_session=True)
-        process.stdout.readline()
-        time.sleep(0.15 + 0.11 * attempt)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        store = WorkStore(tmp_path, "kill")
-        entries = [p for p in (tmp_path / "kill").rglob("*") if p.is_file() and not p.name.endswith(".tmp")]
-        assert entries
-        for path in entries:
-            table = store.get(path.name)
-            assert table is not None and len(set(table["number"].to_pylist())) == 1
+def test_an_entry_in_the_place_of_another_counts_as_missing(tmp_path):
+    store = WorkStore(tmp_path, "kind")
+    store.put("f" * 64, TABLE)
+    (tmp_path / "kind/ff" / ("f" * 64)).rename(tmp_path / "kind/ff" / ("f" * 63 + "0"))
+    assert store.get("f" * 63 + "0") is None and store.get("f" * 64) is None
+
+
+def test_what_is_not_finished_is_passed_on_and_not_kept(tmp_path):
+    made: list[list[str]] = []
+
+    def tables(finished):
+        items = {f"id-{i}": "" for i in range(8)}
+        compute = lambda cell: made.append(cell) or pa.table({"id": cell})  # noqa: E731
+        rows = pa.concat_tables(Batches(items, 4, {}, WorkStore(tmp_path, "k"), compute, "test", finished=finished))
+        return sorted(rows["id"].to_pylist()) == sorted(items)
+
+    assert tables(lambda table: "id-3" not in table["id"].to_pylist())
+    (unfinished,) = [cell for cell in made if "id-3" in cell]
+    made.clear()
+    assert tables(lambda table: True) and made == [unfinished]
+    assert tables(lambda table: True) and made == [unfinished]
 
 
 def test_only_missing_batches_are_computed(tmp_path):
@@ -79,6 +68,14 @@ def test_only_missing_batches_are_computed(tmp_path):
     assert run(items, {"v": 2}) == 30, "another recipe never finds old items"
     assert 1 <= run({**items, "id-7": "changed"}, {"v": 1}) <= 4, "a changed item costs its own batch"
     assert run(items, {"v": 1}) == 0, "a reverted one costs nothing"
+
+
+def test_a_leftover_of_a_killed_writer_is_removed_by_the_next(tmp_path):
+    store = WorkStore(tmp_path, "kind")
+    (tmp_path / "kind/ff").mkdir()
+    (tmp_path / f"kind/ff/.{'f' * 64}.killed.tmp").write_bytes(b"half")
+    store.put("f" * 64, TABLE)
+    assert [path.name for path in (tmp_path / "kind/ff").iterdir()] == ["f" * 64]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
+from pipeline.fingerprints import file_sha256, files_fingerprint, folder_fingerprint
 from pipeline.models import pretrained
-from pipeline.provenance import file_sha256, files_fingerprint, folder_fingerprint
 from pipeline.training.job import Job
 from pipeline.weights import identity, variant_of, weights_folder
 from tests.pipeline.model_hub import COMMIT, TOKEN, ModelHub, Repository, serving, use

@@ -36,4 +36,4 @@ def _original(catalogue: Path, row: dict[str, str]) -> Original:
     if not found:
         raise UserError(f"{catalogue}: {package!r} as installed ships no {inner!r}; remove the line or change the version")
     path = Path(found[0].locate())
-    return Original(name=path.name, read=file_reader(path), **row)
+    return Original(name=path.name, read=file_reader(path, path.parent), **row)

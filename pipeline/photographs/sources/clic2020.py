@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import UserError
-from pipeline.images import EXTENSIONS, UnreadableImage
+from pipeline.images import EXTENSIONS, UnreadableImage, reason_of
 from pipeline.photographs.originals import NO_SUBJECT, Original, file_reader
 
 OFFICIAL_SPLITS = True
@@ -69,13 +69,13 @@ def _place(source: Path, name: str) -> Path | None:
     return next((path for path in archives if path.is_file()), None) or next((path for path in unpacked if path.is_dir()), None)
 
 
-def _members(place: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _members(place: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:
     """(path inside, how to read it) of every image."""
     if place.is_dir():
         for path in place.rglob("*"):
             inner = path.relative_to(place).as_posix()
             if path.is_file() and _is_image(inner):
-                yield inner, file_reader(path)
+                yield inner, file_reader(path, place)
         return
     try:
         with zipfile.ZipFile(place) as archive:
@@ -97,15 +97,19 @@ def _is_image(inner: str) -> bool:
     return path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
-def _read_member(archive: Path, name: str) -> bytes:
+def _read_member(archive: Path, name: str, at_most: int) -> bytes:
+    """The member's first bytes, whatever size the archive states. Only deflate is decompressed a bounded piece at a time."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            return opened.read(name)
+            if opened.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UnreadableImage("compressed in another way than zip archives commonly are (deflate)")
+            with opened.open(name) as member:
+                return member.read(at_most)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:  # RuntimeError: encrypted
-        raise UnreadableImage(f"{type(error).__name__}: {error}") from error
+        raise UnreadableImage(reason_of(error)) from error
 
 
-def _original(archive: str, inner: str, read: Callable[[], bytes]) -> Original:
+def _original(archive: str, inner: str, read: Callable[[int], bytes]) -> Original:
     stem = PurePosixPath(inner).stem
     return Original(
         file=stem,

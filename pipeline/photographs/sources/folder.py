@@ -16,13 +16,12 @@ OFFICIAL_SPLITS = False
 def find(source: Path) -> list[Original]:
     if not source.is_dir():
         raise UserError(f"photographs.source: {str(source)!r} is not a folder; give the path of a folder of photographs")
-    return [_original(source, path) for path in sorted(source.rglob("*")) if path.is_file() and path.suffix.lower() in EXTENSIONS]
+    return [_original(source, path) for path in _entries(source) if path.suffix.lower() in EXTENSIONS]
 
 
 def unsupported(source: Path) -> list[Path]:
     """Files whose extension is none of an image format we read; hidden files do not count."""
-    files = (path for path in sorted(source.rglob("*")) if path.is_file() and not path.name.startswith("."))
-    return [path for path in files if path.suffix.lower() not in EXTENSIONS]
+    return [path for path in _entries(source) if not path.name.startswith(".") and path.suffix.lower() not in EXTENSIONS]
 
 
 def slug(text: str) -> str:
@@ -34,13 +33,18 @@ def slug(text: str) -> str:
     return plain if text.isascii() and plain else f"{plain or 'photograph'}-{digest(text)[:6]}"
 
 
+def _entries(source: Path) -> list[Path]:
+    """Everything but folders: a link that leads nowhere and a pipe get their reason when they are read."""
+    return [path for path in sorted(source.rglob("*")) if not path.is_dir()]
+
+
 def _original(folder: Path, path: Path) -> Original:
     image_id = slug(path.relative_to(folder).with_suffix("").as_posix())
     return Original(
         file=image_id,
         group=image_id,
         name=path.name,
-        read=file_reader(path),
+        read=file_reader(path, folder),
         subject=NO_SUBJECT,
         licence="as the owner states",
         origin="the user's folder",

@@ -32,9 +32,9 @@ class _Stream:
         self._rows: Iterator[dict[str, Any]] = iter(())
         self._next: int | None = None
 
-    def read(self, number: int, image_id: str) -> bytes:
+    def read(self, number: int, image_id: str, at_most: int) -> bytes:
         if self._next is None or number < self._next:
-            self._rows, self._next = rows(self.image_set), 0
+            self._rows, self._next = rows(self.image_set, at_most=at_most), 0
         for row in self._rows:
             self._next += 1
             if self._next > number:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,8 @@ def test_csv_has_a_row_a_file_and_quotes_what_needs_it(clip, tmp_path, capsys):
         (lambda d: ["--detector", str(linear(d / "wide.ckpt", 1024)[0])], "its pooled features have width 64, this detector reads 1024"),
         (lambda d: ["--explain"], "decides by no named concepts"),
         (lambda d: ["--batch-size", "0"], "give 1 or more"),
+        (lambda d: ["--max-pixels", "0"], r"--max-pixels: input should be greater than or equal to 1 \(got 0\); give"),
+        (lambda d: ["--max-pixels", "1000000000"], r"--max-pixels: input should be less than or equal to 178956970 \(got 1000000000\)"),
     ],
 )
 def test_misuse_is_explained_before_anything_is_read(clip, images, tmp_path, arguments, message):
@@ -106,6 +109,33 @@ def test_misuse_is_explained_before_anything_is_read(clip, images, tmp_path, arg
     with pytest.raises(SystemExit, match=message) as stopped:
         main(["detect", str(images), *given])
     assert "\n" not in str(stopped.value)
+
+
+def test_larger_images_than_asked_for_are_not_decoded(clip, images, tmp_path, capsys):
+    textured(1, 340, 340).save(images / "small.png")
+    main(["detect", str(images), "--detector", str(linear(tmp_path / "probe.ckpt")[0]), "--clip", str(clip), "--max-pixels", "115600"])
+    found = {Path(line[0]).name: line[1:] for line in lines(capsys)}
+    assert found["0.png"] == ["unreadable", "", "400x350 exceeds 115600 pixels"] and found["small.png"][0] != "unreadable"
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv", None])
+def test_a_name_of_strange_bytes_is_shown_and_stops_nothing(clip, tmp_path, capsysbinary, form):
+    names = [b"\xff\xfe.png", b"two\nlines\tand \x1b[2J.png", "ä 🙂\u202egnp.png".encode()]
+    for name in names:
+        textured(1, 340, 340).save(tmp_path / "x.png")
+        (tmp_path / "x.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    main(["detect", str(tmp_path), "--detector", str(linear(tmp_path / "p.ckpt")[0]), "--clip", str(clip), *([form] if form else [])])
+    out = capsysbinary.readouterr().out
+    text = out.decode()  # it is UTF-8 whatever the names are
+    if form == "--json":
+        assert {os.fsencode(Path(json.loads(line)["path"]).name) for line in text.splitlines()} == set(names), "JSON gives the very name"
+        return
+    if form == "--csv":
+        found = [Path(row["path"]).name for row in csv.DictReader(io.StringIO(text, newline=""))]
+        assert sorted(found) == sorted(["\\udcff\\udcfe.png", *(name.decode() for name in names[1:])])
+        return
+    assert len(text.splitlines()) == 3 and all(len(line.split("\t")) == 4 for line in text.splitlines()) and b"\x1b" not in out
+    assert "\\udcff\\udcfe.png\t" in text and "two\\nlines\\tand \\x1b[2J.png\t" in text and "ä 🙂\\u202egnp.png\t" in text
 
 
 def test_a_vocabulary_of_another_length_is_refused(clip, images, tmp_path):

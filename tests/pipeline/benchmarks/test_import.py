@@ -11,7 +11,7 @@ import pytest
 from pipeline.benchmarks import dataset
 from pipeline.errors import UserError
 from pipeline.files import read_json
-from pipeline.images import sha256
+from pipeline.images import Limits, sha256
 from pipeline.records import IMAGE, read_rows
 from stages import benchmark
 from tests.conftest import textured
@@ -23,9 +23,9 @@ def jpeg(seed: int, quality: int = 80, **options) -> bytes:
     return buffer.getvalue()
 
 
-def params(source: Path):
+def params(source: Path, **limits):
     entry = SimpleNamespace(kind="dataset", source=str(source), licence="CC0-1.0", settings=dataset.Settings())
-    return SimpleNamespace(benchmarks={"other": entry})
+    return SimpleNamespace(benchmarks={"other": entry}, images=Limits(**limits))
 
 
 ROWS = [
@@ -106,3 +106,26 @@ def test_pictures_are_read_once_as_they_are_not_as_they_would_be_written(tmp_pat
     source = write(tmp_path / "theirs", [("test", "a", 0, "real", data), ("test", "b", 1, "made", jpeg(13))])
     rows = list(dataset.rows("other", params(source), []))
     assert [row["image"]["bytes"] for row in rows] == [data, jpeg(13)]
+
+
+def test_images_beyond_the_limits_are_left_out_and_of_a_file_no_more_is_read(tmp_path, monkeypatch):
+    from pipeline import imagesets
+
+    folder = tmp_path / "theirs/test"
+    for name, label in (("real", 0), ("fake", 1)):
+        (folder / name).mkdir(parents=True)
+        textured(label, 70, 50).save(folder / name / "a.jpg")
+    textured(3, 90, 50).save(folder / "real/wide.jpg")
+    (folder / "fake/long.jpg").write_bytes((folder / "fake/a.jpg").read_bytes() + bytes(5_000_000))
+    (tmp_path / "set.yaml").write_text("folder: theirs\nlabel: label\nsource: label\n")
+    lengths = []
+    plain = imagesets._fetched
+    monkeypatch.setattr(imagesets, "_fetched", lambda *given: lengths.append(len(data := plain(*given))) or data)
+    aside: list[dict] = []
+    limited = params(tmp_path / "set.yaml", max_pixels=4000, max_bytes=100_000)
+    assert [(row["image_id"], row["label"]) for row in dataset.rows("other", limited, aside)] == [("a", 1), ("a", 0)]
+    assert {item["image"]: item["reason"] for item in aside} == {
+        "wide": "90x50 exceeds 4000 pixels",
+        "long": "more than 100000 bytes",
+    }
+    assert max(lengths) == 100_001

@@ -28,12 +28,12 @@ def folder(tmp_path, monkeypatch):
     return source
 
 
-def load(tmp_path, source):
+def load(tmp_path, source, **limits):
     made = tmp_path / "data/models/mine"
     made.mkdir(parents=True)
     settings = kind_module(models, "images").Settings(folder=source)
     images.make(Job("mine", settings, 0, 64, tmp_path, made))
-    return imported.load(made, imported.Settings(), "import", "mine")
+    return imported.load(made, imported.Settings(**limits), "import", "mine")
 
 
 def test_images_come_by_id_in_their_own_size(folder, tmp_path):
@@ -43,6 +43,15 @@ def test_images_come_by_id_in_their_own_size(folder, tmp_path):
     assert np.array_equal(made[1], np.asarray(textured(0, 80, 70)))
     assert made[2] is None and made[3] is None, "a torn image and an absent one are no counterparts"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [], "nothing is left behind"
+
+
+def test_images_beyond_its_limits_are_no_counterparts(folder, tmp_path):
+    textured(1, 120, 100).save(folder / "IMG 1.png")
+    (folder / "IMG 2.png").write_bytes((folder / "IMG 2.png").read_bytes() + bytes(1_000_000))
+    generator = load(tmp_path, folder, max_pixels=80 * 70, max_bytes=100_000)
+    made = generator.counterparts([request(f"IMG {number}") for number in (0, 1, 2)])
+    assert made[0].shape == (70, 80, 3) and made[1] is None and made[2] is None
+    assert generator.spool.seek(0, 2) < 1_000_000, "of a long file only the beginning is kept"
 
 
 def test_two_images_of_one_id_are_refused(folder, tmp_path):

@@ -10,6 +10,7 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.params import Params
 from pipeline.photographs.build import build_photographs
+from pipeline.photographs.splits import assign_splits
 from pipeline.records import read_rows
 from tests.conftest import textured
 
@@ -106,7 +107,7 @@ def test_a_limit_on_whole_photographs_is_nested_and_reads_no_other_file(dozen, t
     from pipeline.photographs import originals
 
     read = []
-    monkeypatch.setattr(originals, "read_image", lambda data, plain=originals.read_image: (read.append(data), plain(data))[1])
+    monkeypatch.setattr(originals, "read_image", lambda data, *limits, plain=originals.read_image: (read.append(data), plain(data))[1])
     smaller: dict[str, dict] = {}
     for limit in (3, 4, 7, 12, 500):
         read.clear()
@@ -216,3 +217,73 @@ def test_a_dataset_that_cannot_serve_is_explained(image_set, tmp_path, old, new,
     image_set.write_text(image_set.read_text().replace(old, new))
     with pytest.raises(UserError, match=sentence):
         build_photographs(params(image_set, "hub", crops=None, splits=None), tmp_path / "out")
+
+
+def nearly(seed: int) -> Image.Image:
+    """A copy of `textured(seed)`: a little cropped, smaller and brighter."""
+    return textured(seed).crop((2, 2, 198, 158)).resize((180, 144)).point(lambda value: min(255, value + 8))
+
+
+def splits_of(out: Path) -> dict[str, str]:
+    return {row["image_id"]: row["split"] for row in read_rows(out, "photographs", ["image_id", "split"])}
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Ten pictures and nearly the same again, so that shares put some copies into other splits and some not."""
+    folder = tmp_path / "copied"
+    folder.mkdir()
+    for seed in range(10):
+        textured(seed).save(folder / f"a{seed}.png")
+        nearly(seed).save(folder / f"b{seed}.png")
+    return folder
+
+
+def expected_splits(folder: Path) -> dict[str, str]:
+    files = sorted(path.stem for path in folder.iterdir())
+    return assign_splits(files, {"train": 0.6, "validation": 0.15, "test": 0.25}, params(folder).seed)
+
+
+@pytest.mark.parametrize("crops", [None, 3])
+def test_a_near_duplicate_that_would_lie_in_another_split_is_set_aside(copied, tmp_path, crops):
+    report = build_photographs(params(copied, crops=crops), tmp_path / "out")
+    splits = expected_splits(copied)
+    crossing = [seed for seed in range(10) if splits[f"a{seed}"] != splits[f"b{seed}"]]
+    assert 2 <= len(crossing) <= 8
+    reason = "nearly the same picture as a{0}.png, which lies in {1}"
+    expected = [{"file": f"b{seed}.png", "reason": reason.format(seed, splits[f"a{seed}"])} for seed in crossing]
+    assert sorted(map(str, report.set_aside)) == sorted(map(str, expected))
+    rows = list(read_rows(tmp_path / "out", "photographs", ["group", "split"]))
+    assert {row["group"] for row in rows} == set(splits) - {f"b{seed}" for seed in crossing}
+    assert all(row["split"] == splits[row["group"]] for row in rows), "who stays, stays in its split"
+    if crops:
+        training = {row["file"] for row in read_rows(tmp_path / "out", "originals", ["file"])}
+        assert training == {row["group"] for row in rows}, "models are not trained on it either"
+
+
+def test_a_limit_keeps_what_a_smaller_one_kept_among_near_duplicates(copied, tmp_path):
+    for crops, limits in ((None, (4, 7, 13, 20)), (2, (5, 20))):
+        smaller: set[str] = set()
+        for limit in limits:
+            out = tmp_path / f"out{crops}-{limit}"
+            report = build_photographs(params(copied, crops=crops, limit=limit), out)
+            kept = splits_of(out)
+            assert smaller <= kept.keys()
+            assert crops or len(kept) + len(report.set_aside) == limit
+            smaller = set(kept)
+        lasting = {image_id[1:] if crops is None else image_id[1:-3] for image_id in smaller}
+        assert crops or lasting == {str(seed) for seed in range(10)}, "of every two at least one stays"
+
+
+def test_a_split_that_near_duplicates_leave_empty_is_an_error(tmp_path):
+    for number in range(3):
+        textured(1, 300 + number, 240 + number).save(tmp_path / f"p{number}.png")
+    with pytest.raises(UserError, match=r"none of them lies in \w+ or \w+ \(2 set aside\); add photographs"):
+        build_photographs(params(tmp_path, crops=None), tmp_path / "out")
+
+
+def test_the_limits_on_images_apply_to_photographs(folder, tmp_path):
+    settings = params(folder, crops=None)
+    settings = settings.model_copy(update={"images": settings.images.model_copy(update={"max_pixels": 60_000})})
+    report = build_photographs(settings, tmp_path / "out")
+    assert [item["file"] for item in report.set_aside] == ["p2.png"] and "60000 pixels" in report.set_aside[0]["reason"]

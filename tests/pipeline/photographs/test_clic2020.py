@@ -1,5 +1,7 @@
 """CLIC2020 as users have it: archives, unpacked folders, both; complete or not; and the published ids."""
 
+import struct
+import tracemalloc
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -8,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.images import UnreadableImage, encode_png
-from pipeline.photographs.originals import find_originals
+from pipeline.images import Limits, UnreadableImage, encode_png
+from pipeline.photographs.originals import find_originals, read_originals
 from pipeline.photographs.sources import clic2020
 from pipeline.photographs.sources.clic2020 import ARCHIVES
 from tests.conftest import textured
@@ -90,7 +92,7 @@ def test_archives_and_unpacked_folders_give_the_same_originals(tmp_path, small):
         archive.unlink()
 
     def told(folder):
-        return [(o.file, o.group, o.split, o.licence, o.origin, o.history, o.read()) for o in find_originals("clic2020", folder)]
+        return [(o.file, o.group, o.split, o.licence, o.origin, o.history, o.read(10**6)) for o in find_originals("clic2020", folder)]
 
     assert told(tmp_path / "mixed") == told(tmp_path / "zips")
     assert not list((tmp_path / "zips").rglob("*.png")), "nothing is extracted"
@@ -138,6 +140,47 @@ def test_a_member_that_leads_outside_is_refused(tmp_path, small, name):
         find_originals("clic2020", tmp_path)
 
 
+def test_a_zip_bomb_is_refused_in_bounded_memory(tmp_path, small):
+    """Three members of 20 MB of nothing in kilobytes: one says so, one states another size, one is packed by lzma."""
+    write_archives(tmp_path, small)
+    path = tmp_path / "mobile_train_2020.zip"
+    names = [f"inner/{stem}.png" for stem in small["mobile_train_2020"]]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, method in zip(names, (zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA), strict=True):
+            with archive.open(_member(name, method), "w") as member:
+                member.write(bytes(20_000_000))
+    data = path.read_bytes()
+    second = data.rindex(b"PK\1\2", 0, data.rindex(b"PK\1\2"))  # its line in the directory
+    path.write_bytes(data[: second + 24] + struct.pack("<I", 1000) + data[second + 28 :])
+    found = [original for original in find_originals("clic2020", tmp_path) if original.origin == "mobile_train_2020"]
+    tracemalloc.start()
+    try:
+        reasons = [reason for _, image, reason in read_originals(found, Limits(max_bytes=2_000_000)) if image is None]
+        assert tracemalloc.get_traced_memory()[1] < 12_000_000
+    finally:
+        tracemalloc.stop()
+    assert reasons[0] == "more than 2000000 bytes" and "BadZipFile" in reasons[1] and "deflate" in reasons[2]
+
+
+def _member(name: str, method: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.compress_type = method
+    return info
+
+
+def test_a_link_in_an_unpacked_archive_is_not_followed_out_of_it(tmp_path, small):
+    write_archives(tmp_path, small)
+    (tmp_path / "mobile_train_2020.zip").unlink()
+    folder = tmp_path / "mobile_train_2020"
+    folder.mkdir()
+    (tmp_path / "secret.png").write_bytes(DOT)
+    for stem in small["mobile_train_2020"]:
+        (folder / f"{stem}.png").symlink_to("../secret.png")
+    first, *_ = find_originals("clic2020", tmp_path)
+    with pytest.raises(UnreadableImage, match="leads out"):
+        first.read(10**6)
+
+
 def test_a_torn_archive_is_an_error_and_a_torn_member_a_reason(tmp_path, small):
     write_archives(tmp_path, small)
     path = tmp_path / "mobile_train_2020.zip"
@@ -145,8 +188,8 @@ def test_a_torn_archive_is_an_error_and_a_torn_member_a_reason(tmp_path, small):
     path.write_bytes(whole.replace(DOT, bytes([DOT[0] ^ 1]) + DOT[1:], 1))
     first, *others = find_originals("clic2020", tmp_path)
     with pytest.raises(UnreadableImage, match="CRC"):
-        first.read()
-    assert others[0].read() == DOT
+        first.read(10**6)
+    assert others[0].read(10**6) == DOT
     path.write_bytes(whole[:-30])
     with pytest.raises(UserError, match=r"mobile_train_2020\.zip' cannot be read as a zip.*download it again"):
         find_originals("clic2020", tmp_path)

@@ -1,14 +1,17 @@
 """Originals from the packages and from a folder, and what a folder can do wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.images import Limits
 from pipeline.photographs.originals import find_originals, id_problem, read_originals
 from pipeline.photographs.sources import folder as folder_kind
 from pipeline.photographs.sources.folder import slug
 from tests.conftest import textured
+from tests.pipeline.hostile import UNREADABLE
 
 CATALOGUE = Path(__file__).parents[3] / "pipeline" / "photographs" / "packaged.csv"
 HEADER = "file,group,package,path,subject,licence,origin,history\n"
@@ -62,6 +65,26 @@ def test_a_folder_is_read_in_a_stable_order_and_bad_files_give_a_reason(tmp_path
     assert "no image of a format" in found[1][2]
     assert [reason for _, _, reason in found] == [reason for _, _, reason in read_originals(find_originals("folder", folder))]
     assert [path.name for path in folder_kind.unsupported(folder)] == ["notes.txt"]
+
+
+def test_hostile_files_are_set_aside_with_their_reasons_and_stop_nothing(tmp_path):
+    for number, (make, _) in enumerate(UNREADABLE.values()):
+        (tmp_path / f"a{number:03d}.png").write_bytes(make())
+    textured(1).save(tmp_path / "last.png")
+    *bad, (last, image, _) = read_originals(find_originals("folder", tmp_path))
+    assert last.file == "last" and image == textured(1)
+    for (original, image, reason), (_, expected) in zip(bad, UNREADABLE.values(), strict=True):
+        assert image is None and re.search(expected, reason), original.file
+
+
+def test_of_a_long_file_no_more_than_the_limit_is_read(tmp_path):
+    textured(1).save(tmp_path / "a.png")
+    with open(tmp_path / "a.png", "ab") as file:
+        file.truncate(10**12)  # a terabyte that takes no room
+    (original,) = find_originals("folder", tmp_path)
+    assert len(original.read(1000)) == 1000
+    ((_, image, reason),) = read_originals([original], Limits(max_bytes=100_000))
+    assert image is None and reason == "more than 100000 bytes"
 
 
 def test_a_file_that_vanished_is_a_reason_not_a_crash(tmp_path):

@@ -95,8 +95,8 @@ def test_an_untrained_autoencoder_is_refused(photographs, tmp_path):
 
 
 def test_training_is_deterministic_for_a_seed(photographs, tmp_path):
+    from pipeline.fingerprints import folder_fingerprint
     from pipeline.models import autoencoder, clip
-    from pipeline.provenance import folder_fingerprint
 
     for kind, settings in ((autoencoder, {"steps": 6, "floor": -99.0}), (clip, {"steps": 3, "floor": 0.0, "batch_size": 8})):
         prints = set()

@@ -1,0 +1,79 @@
+"""What can be noted of an image without noting what it shows, in the one pass in which the audit decodes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from detector.probes import blockiness, spectrum
+from pipeline.audit.headers import Header
+from pipeline.records import read_table, write_table
+
+CUES = "cues.parquet"
+TEXTS = ("image_id", "group", "split", "source")
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in TEXTS),
+        ("label", pa.int8()),
+        ("prompt", pa.string()),  # null where there is none, as in benchmarks
+        ("format", pa.string()),
+        ("mode", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("encoder", pa.string()),
+        ("metadata", pa.list_(pa.string())),
+        ("bytes_per_pixel", pa.float64()),
+        ("spectrum", pa.list_(pa.float32(), spectrum.BINS)),
+        ("blockiness", pa.list_(pa.float32(), blockiness.SIZE)),
+    ]
+)
+
+
+class CueCollector:
+    """Collects the cues of every image that `look` is shown; a few hundred bytes an image are kept."""
+
+    def __init__(self):
+        self._rows: list[dict] = []
+
+    def look(self, row: dict, header: Header, pixels: np.ndarray) -> None:
+        """Note one image: its packaged or imported row, its header, and its pixels (uint8, H x W x 3)."""
+        grey = spectrum.luminance(pixels)
+        height, width = grey.shape
+        self._rows.append(
+            {name: row[name] for name in (*TEXTS, "label")}
+            | {name: getattr(header, name) for name in ("format", "mode", "width", "height", "encoder")}
+            | {
+                "prompt": row.get("prompt"),
+                "metadata": list(header.metadata),
+                "bytes_per_pixel": len(row["image"]["bytes"]) / (width * height),
+                "spectrum": spectrum.log_spectrum(grey),
+                "blockiness": blockiness.blockiness(grey),
+            }
+        )
+
+    def table(self) -> pa.Table:
+        return pa.Table.from_pylist(self._rows, schema=SCHEMA)
+
+    def write(self, folder: Path) -> None:
+        write_table(folder / CUES, self.table(), row_group=1024)
+
+
+def read_cues(folder: Path) -> pa.Table:
+    """The cues kept in a source's folder of the audit."""
+    return read_table(folder / CUES)
+
+
+def pairs_of(photographs: pa.Table, counterparts: pa.Table) -> pa.Table:
+    """Photographs and counterparts with the same image_id, in the same order, photographs first; others take no part.
+
+    Label and group are those of the side and of the photograph, whatever the rows say: that they agree is a hard rule.
+    """
+    ids = [np.array(table["image_id"].to_pylist(), dtype=str) for table in (photographs, counterparts)]
+    _, *places = np.intersect1d(*ids, return_indices=True)
+    real, made = photographs.take(places[0]), counterparts.take(places[1])
+    made = made.set_column(made.schema.get_field_index("group"), SCHEMA.field("group"), real["group"])
+    both = pa.concat_tables([real, made])
+    label = pa.array(np.repeat([0, 1], len(real)), pa.int8())
+    return both.set_column(both.schema.get_field_index("label"), SCHEMA.field("label"), label)

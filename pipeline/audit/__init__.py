@@ -1,0 +1,1 @@
+"""What is checked of every packaged source and measured of every benchmark; see `rules`, `benchmark` and `headers`."""

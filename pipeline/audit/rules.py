@@ -1,0 +1,161 @@
+"""The audit's hard rules: what must hold of every packaged source, or the pipeline stops and names the images.
+
+A rule is a sentence; a source breaks it with the images for which it does not hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.audit.headers import Header, read_header
+from pipeline.audit.rows import bytes_of, pixels_of, rows_of
+from pipeline.dataset import LABELS, PHOTOGRAPHS
+from pipeline.images import UnreadableImage, is_flat, sha256
+from pipeline.near_duplicates import near_duplicates, thumbnail
+from pipeline.records import RowReader
+
+Look = Callable[[dict, Header, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    """What a counterpart is held against."""
+
+    row: dict  # of image_id, split, group, prompt, stored_in
+    sha256: str
+    header: Header | None  # None where it cannot be read, which the photographs' own audit names
+
+
+def audit_source(dataset: Path, name: str, dropped: list[dict], look: Look | None = None) -> dict:
+    """Check the source packaged in `dataset / name`, a generator's against the photographs beside it.
+
+    `dropped` lists photographs known to have no counterpart, as {image_id, reason}. `look` is called with (row, header,
+    uint8 H x W x 3 pixels) of every image that decodes, so that one decoding serves all who want to see it.
+    Returns {rows, dropped: their number, reasons: {reason: number}, breaches: {rule: [image_ids]}}.
+    """
+    photographs = {} if name == PHOTOGRAPHS else _photographs(dataset / PHOTOGRAPHS)
+    breaches: dict[str, list[str]] = defaultdict(list)
+    owners: dict[str, list[str]] = defaultdict(list)  # of the same bytes, photographs and counterparts
+    for image_id, photograph in photographs.items():
+        owners[photograph.sha256].append(image_id)
+    rows, hashes, pictures = [], set(), []
+    for row in rows_of(dataset / name):
+        data = bytes_of(row)
+        image, rules = _look_into(row, data)
+        rules |= _fits_source(row, name)
+        if name != PHOTOGRAPHS:
+            rules |= _fits_photograph(row, image, photographs.get(row["image_id"]), dataset / PHOTOGRAPHS)
+        elif image is not None:
+            rules["not blank"] = not is_flat(image[1])
+            pictures.append((row["image_id"], row["split"], thumbnail(image[1])))
+        for rule in (rule for rule, holds in rules.items() if not holds):
+            breaches[rule].append(row["image_id"])
+        rows.append({key: row[key] for key in ("image_id", "split", "group", "source", "family", "mode")})
+        hashes.add(hashed := sha256(data))
+        owners[hashed].append(row["image_id"])
+        if image is not None and look is not None:
+            look(row, *image)
+    found = _of_the_whole(rows) | {
+        "every photograph has its counterpart": set(photographs) - {row["image_id"] for row in (*rows, *dropped)},
+        "no two images have the same bytes": {i for hashed in hashes for i in owners[hashed] if len(owners[hashed]) > 1},
+        "no two splits hold nearly the same photograph": _near(pictures),
+    }
+    breaches |= {rule: sorted(ids) for rule, ids in found.items() if ids}
+    reasons = Counter(item["reason"] for item in dropped)
+    return {"rows": len(rows), "dropped": len(dropped), "reasons": dict(reasons), "breaches": dict(breaches)}
+
+
+def _photographs(folder: Path) -> dict[str, _Photograph]:
+    found = {}
+    for row in rows_of(folder, ["image_id", "split", "group", "prompt", "image"]):
+        data = bytes_of(row)
+        del row["image"]
+        try:
+            header = read_header(data)
+        except UnreadableImage:
+            header = None
+        found[row["image_id"]] = _Photograph(row, sha256(data), header)
+    return found
+
+
+def _look_into(row: dict, data: bytes) -> tuple[tuple[Header, np.ndarray] | None, dict[str, bool]]:
+    """Header and pixels, None where they cannot be read; and the rules that the file alone decides."""
+    rules = {"the hash is the image's": row["sha256"] == sha256(data)}
+    try:
+        header, pixels = read_header(data), pixels_of(data)
+    except UnreadableImage:
+        return None, rules | {"the image decodes": False}
+    height, width, _ = pixels.shape
+    shown = hashlib.sha256(f"{width}x{height}\n".encode() + pixels.tobytes()).hexdigest()  # as dataset.pixels_sha256 of a PNG
+    return (header, pixels), rules | {
+        "format is PNG and mode RGB": (header.format, header.mode) == ("PNG", "RGB"),
+        "no metadata": not header.metadata,
+        "the hash of the pixels is the image's": row["pixels_sha256"] == shown,
+        "width and height are the image's": (row["width"], row["height"]) == (width, height),
+    }
+
+
+def _fits_source(row: dict, name: str) -> dict[str, bool]:
+    real = name == PHOTOGRAPHS
+    return {
+        "the label fits the source": row["label"] == LABELS.index("real" if real else "synthetic"),
+        "the source is the folder's": real or row["source"] == name,
+        "family and mode are a generator's": (row["family"] is None, row["mode"] is None) == (real, real),
+        "the split is that of its file": row["split"] == row["stored_in"],
+    }
+
+
+def _fits_photograph(row: dict, image: tuple[Header, np.ndarray] | None, photograph: _Photograph | None, folder: Path) -> dict[str, bool]:
+    if photograph is None:
+        return {"a counterpart has its photograph": False}
+    rules = {f"the {key} is the photograph's": row[key] == photograph.row[key] for key in ("split", "group", "prompt")}
+    if image is None:
+        return rules
+    header, pixels = image
+    rules["not blank"] = not is_flat(pixels) or _is_flat_photograph(folder, photograph.row)
+    if (other := photograph.header) is not None:
+        rules["the size is the photograph's"] = (header.width, header.height) == (other.width, other.height)
+        rules["format and mode are the photograph's"] = (header.format, header.mode) == (other.format, other.mode)
+        rules["encoder settings are the photograph's"] = header.encoder == other.encoder
+    return rules
+
+
+def _of_the_whole(rows: list[dict]) -> dict[str, Collection[str]]:
+    """{rule: ids that break it} for what no row shows alone."""
+    ids = Counter(row["image_id"] for row in rows)
+    splits: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        splits[row["group"]].add(row["split"])
+    return {
+        "ids are unique": [image_id for image_id, count in ids.items() if count > 1],
+        "no group lies in two splits": {row["image_id"] for row in rows if len(splits[row["group"]]) > 1},
+        "all rows name one source": _of_the_few(rows, "source"),
+        "all rows name one family and mode": _of_the_few(rows, "family", "mode"),
+    }
+
+
+def _of_the_few(rows: list[dict], *columns: str) -> list[str]:
+    """The ids whose values are not those that most rows have."""
+    values: list[Any] = [tuple(row[column] for column in columns) for row in rows]
+    usual = Counter(values).most_common(1)
+    return [row["image_id"] for row, value in zip(rows, values, strict=True) if value != usual[0][0]]
+
+
+def _near(pictures: list[tuple[str, str, np.ndarray]]) -> set[str]:
+    pairs = near_duplicates([picture for _, _, picture in pictures], [split for _, split, _ in pictures])
+    return {pictures[number][0] for pair in pairs for number in pair}
+
+
+def _is_flat_photograph(folder: Path, row: dict) -> bool:
+    photograph = RowReader(folder, row["stored_in"], ["image"])[row["image_id"]]
+    try:
+        return is_flat(pixels_of(bytes_of(photograph)))
+    except UnreadableImage:
+        return False

@@ -1,0 +1,24 @@
+"""What the stages about the headline detector begin with."""
+
+from pathlib import Path
+
+from detector.concepts import NO_CONCEPTS, concept_bank
+from detector.evaluation.crossfit import CrossFit, cross_fit
+from detector.evaluation.generalization import Table
+from detector.features import AUGMENTED, IMAGES, read_features
+from pipeline.dataset import PHOTOGRAPHS
+from pipeline.params import Params
+from stages.run import one_thread
+
+CLIP, FEATURES = Path("data/models/clip"), Path("data/features")
+
+
+def headline_detector(params: Params) -> tuple[CrossFit, Table]:
+    """Its fits on the dataset's own images (and their augmented views), and the cells of those it is asked about."""
+    table = read_features(FEATURES, [PHOTOGRAPHS, *params.generators], (IMAGES, AUGMENTED))
+    kind = params.evaluation.headline
+    if kind != "linear":  # which needs no torch
+        one_thread()
+    bank = concept_bank(CLIP, params.clip.recognised) if kind == "concept" else NO_CONCEPTS
+    fits = cross_fit(kind, params, bank, table)
+    return fits, Table(sorted(set(table.group[fits.asked])), (), params.evaluation.bootstrap, params.seed, PHOTOGRAPHS)
