@@ -104,10 +104,18 @@ def fetch(key: str, model_id: str, revision: str, files: Iterable[str]) -> Path:
     """Bring `files` into the hub's cache, continuing what was broken off; returns the snapshot's folder."""
     from huggingface_hub import get_session, snapshot_download
 
-    get_session().timeout = TIMEOUT  # of the list of files, which it asks for itself
+    session = get_session()
+    if _answer_in_time not in session.event_hooks["request"]:
+        session.event_hooks = {**session.event_hooks, "request": [*session.event_hooks["request"], _answer_in_time]}
     patterns = [glob.escape(name) for name in files]
     call = partial(snapshot_download, model_id, revision=revision, allow_patterns=patterns, etag_timeout=TIMEOUT)
     return Path(_asked(key, model_id, revision, call))
+
+
+def _answer_in_time(request: Any) -> None:
+    """snapshot_download asks for the list of files itself, and would wait for ever."""
+    waits = request.extensions["timeout"]
+    request.extensions["timeout"] = {step: TIMEOUT if seconds is None else seconds for step, seconds in waits.items()}
 
 
 def commit_of_main(key: str, model_id: str, kind: str = "model") -> str:
