@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from pipeline.files import replacing_folder
@@ -94,12 +95,11 @@ def counterpart_rows(rows: Iterable[dict], name: str, entry: Any, fit: str, ds_n
 
 def _shared(row: dict, ds_name: str, source: str, label: int) -> dict:
     same = {key: row[key] for key in ("image", "image_id", "split", "group", "width", "height", "sha256")}
-    return {**same, "pixels_sha256": pixels_sha256(row["image"]["bytes"]), "label": label, "source": source, "ds_name": ds_name}
+    return {**same, "pixels_sha256": pixels_sha256(decode_png(row["image"]["bytes"])), "label": label, "source": source, "ds_name": ds_name}
 
 
-def pixels_sha256(data: bytes) -> str:
-    """SHA-256 of what an image of ours shows: `<width>x<height>` and a newline in ASCII, then its rows of 8-bit RGB."""
-    pixels = decode_png(data)
+def pixels_sha256(pixels: np.ndarray) -> str:
+    """SHA-256 of what an image shows (uint8 H x W x 3): `<width>x<height>` and a newline in ASCII, then its rows of 8-bit RGB."""
     height, width, _ = pixels.shape
     return hashlib.sha256(f"{width}x{height}\n".encode() + pixels.tobytes()).hexdigest()
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import UserError
 from pipeline.imageset_files import lies_within, open_splits, require_commit, unreadable
 from pipeline.photographs.splits import SPLITS
 from pipeline.schema import Strict
+from pipeline.sentence import sentence
+from pipeline.yamlfile import read_yaml
 
 LABELS = {"real": 0, "0_real": 0, "nature": 0, "0": 0, "synthetic": 1, "fake": 1, "1_fake": 1, "ai": 1, "1": 1}
 """Label 0 is real, 1 synthetic. The names are those of our datasets, of CNNSpot (`0_real`, `1_fake`) and GenImage (`nature`, `ai`)."""
@@ -72,10 +73,7 @@ def read_image_set(path: Path) -> ImageSet:
         return ImageSet(folder=path)
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
         raise UserError(f"{str(path)!r} is neither a folder nor a .yaml file that describes an image dataset; give one of the two")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping with `dataset` or `folder`, found {type(content).__name__}")
     if isinstance(content.get("folder"), str):
@@ -83,7 +81,7 @@ def read_image_set(path: Path) -> ImageSet:
     try:
         return ImageSet.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error)}") from None
+        raise UserError(f"{path}: {sentence(_sentence(error))}") from None
 
 
 def rows(image_set: ImageSet, images: bool = True, at_most: int = -1) -> Iterator[dict[str, Any]]:

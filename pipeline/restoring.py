@@ -17,7 +17,7 @@ from pipeline.dataset import pixels_sha256
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder, write_bytes
 from pipeline.fingerprints import file_sha256
-from pipeline.images import sha256
+from pipeline.images import decode_png, sha256
 from pipeline.links import leads_out
 from pipeline.progress import track
 from pipeline.publication import CARD, Record, is_photographs, original_card, read_record, shard_writer
@@ -127,6 +127,6 @@ def _verified(row: dict, own: dict | None, report: _Report) -> dict | None:
 
 def _same_pixels(data: bytes, expected: str) -> bool:
     try:
-        return pixels_sha256(data) == expected
+        return pixels_sha256(decode_png(data)) == expected
     except (OSError, SyntaxError, ValueError):  # Pillow's for what does not decode, and so is not the picture
         return False

@@ -5,7 +5,6 @@ A rule is a sentence; a source breaks it with the images for which it does not h
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 
 from pipeline.audit.headers import Header, read_header
 from pipeline.audit.rows import bytes_of, pixels_of, rows_of
-from pipeline.dataset import LABELS, PHOTOGRAPHS
+from pipeline.dataset import LABELS, PHOTOGRAPHS, pixels_sha256
 from pipeline.images import UnreadableImage, is_flat, sha256
 from pipeline.near_duplicates import near_duplicates, thumbnail
 from pipeline.records import RowReader
@@ -93,11 +92,10 @@ def _look_into(row: dict, data: bytes) -> tuple[tuple[Header, np.ndarray] | None
     except UnreadableImage:
         return None, rules | {"the image decodes": False}
     height, width, _ = pixels.shape
-    shown = hashlib.sha256(f"{width}x{height}\n".encode() + pixels.tobytes()).hexdigest()  # as dataset.pixels_sha256 of a PNG
     return (header, pixels), rules | {
         "format is PNG and mode RGB": (header.format, header.mode) == ("PNG", "RGB"),
         "no metadata": not header.metadata,
-        "the hash of the pixels is the image's": row["pixels_sha256"] == shown,
+        "the hash of the pixels is the image's": row["pixels_sha256"] == pixels_sha256(pixels),
         "width and height are the image's": (row["width"], row["height"]) == (width, height),
     }
 
