@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 
 from detector.clip import Clip
 from detector.features import clip_of, matrix
+from pipeline.clip_weights import TEXT_LIBRARIES
 from pipeline.errors import UserError
+from pipeline.fingerprints import versions
 from pipeline.grid import batch_grid
 from pipeline.images import sha256
 from pipeline.records import WRITING, read_table
@@ -58,7 +60,7 @@ def write_captions(
         images.setdefault(prompt, []).append(image_id)
     with pq.ParquetWriter(path, schema, **WRITING) as file:
         for cell in batch_grid(images, batch_size):
-            key = digest({**recipe, "encoded": "captions"}, cell)
+            key = digest({**recipe, "encoded": "captions", "libraries of texts": versions(*TEXT_LIBRARIES)}, cell)
             found = store.get(key)
             if found is None:
                 found = pa.table({"prompt": cell, "projected": list(clip().text_features(cell))})

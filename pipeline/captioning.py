@@ -17,6 +17,8 @@ from pipeline.weights import weights_folder
 
 VERSION = 2
 """Raised by hand whenever the same settings would give other captions."""
+LIBRARIES = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "numpy", "pillow")
+"""Whose versions can change a caption: what computes, what reads weights and tokens, what prepares images."""
 OPENING = "A photo of"
 NOTHING_SAID = f"{OPENING} something"
 """What a caption is where the captioner said nothing; these are counted."""

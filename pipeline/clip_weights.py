@@ -14,8 +14,13 @@ from pipeline.processes import device
 
 OPEN_CLIP, TRANSFORMERS = "open_clip", "transformers"
 CONFIG = {OPEN_CLIP: "open_clip_config.json", TRANSFORMERS: "config.json"}
-LIBRARIES = {OPEN_CLIP: ("torch", "open_clip_torch", "torchvision", "pillow"), TRANSFORMERS: ("torch", "transformers", "pillow")}
-"""Whose versions can change features, by format."""
+LIBRARIES = {
+    OPEN_CLIP: ("torch", "open_clip_torch", "torchvision", "safetensors", "numpy", "pillow"),
+    TRANSFORMERS: ("torch", "transformers", "safetensors", "numpy", "pillow"),
+}
+"""Whose versions can change features of images, by format."""
+TEXT_LIBRARIES = ("open_clip_torch", "transformers", "tokenizers")
+"""Whose versions can change those of texts besides."""
 
 
 class ClipModel:

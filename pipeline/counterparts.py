@@ -32,6 +32,8 @@ from pipeline.sizes import at_size
 from pipeline.store import WorkStore
 from pipeline.weights import identity
 
+LIBRARIES = ("torch", "diffusers", "transformers", "tokenizers", "accelerate", "safetensors", "numpy", "pillow")
+"""Whose versions can change pixels: what computes, what reads prompts and weights, what resizes and encodes."""
 COUNTERPART = pa.schema(
     [
         ("image_id", pa.string()),
@@ -95,7 +97,7 @@ class Counterparts:
             "settings": self.entry.settings.model_dump(exclude=neutral),
             "model": self.identity[1],
             "device": device_name(),
-            "libraries": versions("torch", "diffusers", "transformers", "pillow"),
+            "libraries": versions(*LIBRARIES),
             "columns": COUNTERPART.names,
         }
         return Batches(

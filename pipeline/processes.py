@@ -34,9 +34,9 @@ def device():
     """The torch device of this process: its own GPU among those of the launcher, the GPU where there is one, or the CPU."""
     import torch
 
+    torch.backends.cudnn.deterministic = True
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return _state().device
-    torch.backends.cudnn.deterministic = True
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 

@@ -4,10 +4,10 @@ import logging
 
 from detector.evaluation.adaptation import available, retrained
 from detector.evaluation.generalization import with_interval
+from detector.evaluation.headline import headline_detector
 from pipeline.files import write_metrics
 from pipeline.params import Params
 from pipeline.progress import track
-from stages.headline import headline_detector
 from stages.run import run
 
 logger = logging.getLogger(__name__)

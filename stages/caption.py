@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.batches import Batches
-from pipeline.captioning import NOTHING_SAID, VERSION, Captioner
+from pipeline.captioning import LIBRARIES, NOTHING_SAID, VERSION, Captioner
 from pipeline.captiontable import read_captions
 from pipeline.files import replacing_folder, write_metrics
 from pipeline.fingerprints import file_sha256, versions
@@ -73,7 +73,7 @@ def batches(params: Params, photographs: dict[str, str], model: Path) -> Batches
         "model": revision,
         "settings": settings.model_dump(exclude={"source"}),
         "device": device_name(),
-        "libraries": versions("torch", "torchvision", "transformers", "tokenizers", "pillow"),
+        "libraries": versions(*LIBRARIES),
     }
     items = {i: digest(image) for i, image in photographs.items()}
     return Batches(items, settings.batch_size, recipe, WorkStore(params.work, "caption"), compute, "captions")

@@ -1,5 +1,6 @@
 """robustness: the headline detector on the same test images after compression, resizing, cropping and blurring."""
 
+from detector.evaluation.headline import FEATURES, headline_detector
 from detector.evaluation.robustness import altered_cells, cell_of
 from detector.features import ALTERED, read_features
 from pipeline.alterations import names
@@ -7,7 +8,6 @@ from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import write_metrics
 from pipeline.params import Params
 from pipeline.progress import track
-from stages.headline import FEATURES, headline_detector
 from stages.run import run
 
 

@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.files import fault
 from pipeline.launching import join_slurm, launch
 from pipeline.params import Params, load_params
-from stages.provenance import record_provenance
+from pipeline.provenance import record_provenance
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""

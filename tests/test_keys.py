@@ -197,6 +197,23 @@ def test_what_changes_no_result_changes_no_key(before, tmp_path, monkeypatch, of
     assert of(world, monkeypatch) == before[of]
 
 
+KEYED = {
+    "counterparts": {"torch", "diffusers", "transformers", "tokenizers", "accelerate", "safetensors", "numpy", "pillow"},
+    "captions": {"torch", "torchvision", "transformers", "tokenizers", "safetensors", "numpy", "pillow"},
+    "features": {"torch", "safetensors", "numpy", "pillow"},
+}
+
+
+def test_the_libraries_in_a_key_are_those_that_compute_it():
+    from pipeline import captioning, clip_weights
+
+    features = clip_weights.LIBRARIES
+    assert set(counterparts.LIBRARIES) == KEYED["counterparts"] and set(captioning.LIBRARIES) == KEYED["captions"]
+    assert set(features["open_clip"]) == KEYED["features"] | {"open_clip_torch", "torchvision"}
+    assert set(features["transformers"]) == KEYED["features"] | {"transformers"}
+    assert set(clip_weights.TEXT_LIBRARIES) == {"open_clip_torch", "transformers", "tokenizers"}
+
+
 def test_every_neutral_setting_of_a_kind_is_left_out_and_every_other_is_not(tmp_path, monkeypatch):
     kind = kind_module(generators, "diffusers")
     settings = set(kind.Settings.model_fields)

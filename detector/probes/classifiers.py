@@ -3,6 +3,10 @@
 Scores are out-of-fold: groups are dealt into folds, a photograph and its counterparts always into the same one. What both of
 a pair share therefore says exactly nothing: AUROC is 0.5 to the last bit, whatever a classifier believes it has learned,
 because equal inputs get equal scores (each distinct input is scored once).
+
+AUROC compares all photographs with all counterparts, and what differs more between photographs than within a pair drowns in
+that: a small shift of every counterpart is next to nothing to it. The paired win rate, the share of pairs in which the
+counterpart has the higher of the same scores (equal ones count half), compares within pairs only, and is 1 there.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from detector.evaluation.metrics import Ranking
+from detector.evaluation.metrics import Ranking, pairs, ratio, wins
 from detector.features import matrix
 from detector.probes.blockiness import SIZE
 from detector.probes.draws import Draws
@@ -25,6 +29,8 @@ FOLDS = 5
 CATEGORIES = 50
 """Of encoders and kinds of metadata only the most frequent are told apart; how many there are is the images' to choose."""
 HEADER = ("format", "mode", "width", "height", "encoder", "metadata")
+PAIR = ("split", "group", "image_id")
+"""What a photograph and its counterpart share. Benchmarks have no other sign of a pair, and ids that may begin anew in each split."""
 GRID = 8
 """Sides are also looked at modulo this: generators round them, photographs have any."""
 
@@ -33,9 +39,9 @@ Inputs = tuple[Any, np.ndarray]
 
 
 def probes(cues: pa.Table, draws: Draws) -> dict[str, dict[str, float]]:
-    """{probe: {AUROC, AUROC_low, AUROC_high}} of images' cues (see `detector.probes.cues`).
+    """{probe: {AUROC, paired_win_rate, each with _low and _high}} of images' cues (see `detector.probes.cues`).
 
-    A probe is left out where there is nothing to look at: captions where no image has one; all of them where there are
+    Where no two images are a pair there is no paired win rate. A probe is left out where there is nothing to look at: captions where no image has one; all of them where there are
     fewer than two groups, or where the images outside a fold are of one label.
     """
     found = {
@@ -49,10 +55,10 @@ def probes(cues: pa.Table, draws: Draws) -> dict[str, dict[str, float]]:
     return {name: values for name, values in found.items() if values}
 
 
-def header_differences(pairs: pa.Table) -> list[str]:
+def header_differences(cues: pa.Table) -> list[str]:
     """The ids of pairs whose headers differ in anything the header-only classifier may look at (see `cues.pairs_of`)."""
-    half = len(pairs) // 2
-    photographs, counterparts = (pairs.slice(start, half).select([*HEADER, "image_id"]).to_pylist() for start in (0, half))
+    half = len(cues) // 2
+    photographs, counterparts = (cues.slice(start, half).select([*HEADER, "image_id"]).to_pylist() for start in (0, half))
     return [a["image_id"] for a, b in zip(photographs, counterparts, strict=True) if any(a[name] != b[name] for name in HEADER)]
 
 
@@ -62,8 +68,19 @@ def _measured(cues: pa.Table, inputs: Inputs, model: Callable[[], Any], draws: D
     score = _out_of_fold(inputs, label, group, names.tolist(), model, draws.seed)
     if score is None:
         return {}
-    ranking = Ranking(score, label, group)
-    return draws.measured("AUROC", lambda counts: ranking.draw(counts).auroc(), len(names), len(label))
+    ranking, (counterpart, photograph) = Ranking(score, label, group), pairs(_pair_of(cues), label)
+    won = wins(score[counterpart], score[photograph])
+    sums, number = (np.bincount(group[counterpart], weights=w, minlength=len(names)) for w in (won, np.ones(len(won))))
+    asked = (len(names), len(label))
+    return draws.measured("AUROC", lambda counts: ranking.draw(counts).auroc(), *asked) | draws.measured(
+        "paired_win_rate", lambda counts: ratio(counts @ sums, counts @ number), *asked
+    )
+
+
+def _pair_of(cues: pa.Table) -> np.ndarray:
+    """Equal numbers for the images of a pair."""
+    numbers: dict[tuple, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in zip(*(cues[name].to_pylist() for name in PAIR), strict=True)])
 
 
 def _out_of_fold(

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from detector.concepts import Bank
+from detector.evaluation import headline
 from detector.features import IMAGES, RANDOM, WHAT, features_schema
 from detector.saved import KINDS, load_detector
 from pipeline.alterations import Views
@@ -16,7 +17,7 @@ from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_json
 from pipeline.params import Concept, Dataset, Detectors, Evaluation, Linear, Orthogonal
 from pipeline.records import write_table
-from stages import adapt, evaluate, explain, headline, report, robustness, train
+from stages import adapt, evaluate, explain, report, robustness, train
 from tests.detector.tables import feature_table, paired
 from tests.pipeline.packaged import SPLIT_OF, write_dataset
 

@@ -1,4 +1,4 @@
-"""What the stages about the headline detector begin with."""
+"""The headline detector as the stages that are about it alone begin with it."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ from detector.evaluation.generalization import Table
 from detector.features import AUGMENTED, IMAGES, read_features
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.params import Params
-from stages.run import one_thread
 
 CLIP, FEATURES = Path("data/models/clip"), Path("data/features")
 
@@ -18,7 +17,9 @@ def headline_detector(params: Params) -> tuple[CrossFit, Table]:
     table = read_features(FEATURES, [PHOTOGRAPHS, *params.generators], (IMAGES, AUGMENTED))
     kind = params.evaluation.headline
     if kind != "linear":  # which needs no torch
-        one_thread()
+        import torch
+
+        torch.set_num_threads(1)  # the last bits must not depend on the cores
     bank = concept_bank(CLIP, params.clip.recognised) if kind == "concept" else NO_CONCEPTS
     fits = cross_fit(kind, params, bank, table)
     return fits, Table(sorted(set(table.group[fits.asked])), (), params.evaluation.bootstrap, params.seed, PHOTOGRAPHS)

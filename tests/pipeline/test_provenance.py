@@ -6,7 +6,7 @@ import shutil
 import yaml
 
 from pipeline.files import read_json
-from stages.provenance import record_provenance
+from pipeline.provenance import record_provenance
 from tests.project import ROOT
 
 
