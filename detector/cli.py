@@ -8,6 +8,7 @@ import sys
 from detector import commands
 from pipeline.errors import UserError
 from pipeline.registry import kind_module, kinds
+from pipeline.secrets import guard_output, redact
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -19,10 +20,11 @@ def main(arguments: list[str] | None = None) -> None:
         command.arguments(subparser)
         subparser.set_defaults(run=command.run)
     options = parser.parse_args(arguments)
+    guard_output()
     try:
         options.run(options)
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(redact(f"error: {error}"))
 
 
 if __name__ == "__main__":

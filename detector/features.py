@@ -157,7 +157,12 @@ def _plain(column: pa.ChunkedArray) -> np.ndarray:
 def clip_of(path: Path) -> dict:
     """The record of the CLIP that made a file. Raises UserError where the file does not say."""
     with reading(path):
-        metadata = pq.read_schema(path).metadata or {}
-    if b"clip" not in metadata:
+        metadata = pq.read_schema(path).metadata
+    try:
+        clip = json.loads(metadata[b"clip"])
+        sound = all(isinstance(clip["widths"][point], int) for point in POINTS)
+    except (LookupError, TypeError, ValueError, RecursionError):
+        sound = False
+    if not sound:
         raise UserError(f"{path} does not say which CLIP made it; run dvc repro to make it again")
-    return json.loads(metadata[b"clip"])
+    return clip

@@ -64,7 +64,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """A model's configuration. Raises UserError where the file is no JSON mapping."""
     try:
         stated = read_json(path)
-    except ValueError:
+    except UserError:
         stated = None
     if not isinstance(stated, dict):
         raise UserError(f"{path} is no configuration of a model (not a JSON mapping); put the published one there")

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import yaml
 
 from pipeline.errors import UserError
+from pipeline.yamlfile import read_yaml
 
 LOCK = Path("dvc.lock")
 
@@ -28,9 +28,15 @@ def reading(path: Path) -> Iterator[None]:
 
 def _remedy(path: Path) -> str:
     """What makes a file anew, by what DVC recorded of the stage it came from."""
-    stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"] if LOCK.is_file() else {}
-    for stage, record in stages.items():
-        for out in record.get("outs", []):
-            if path == Path(out["path"]) or Path(out["path"]) in path.parents:
-                return f"delete {out['path']} and run dvc checkout {out['path']}, or make it again with dvc repro --force {stage}"
+    for stage, out in _recorded():
+        if path == Path(out) or Path(out) in path.parents:
+            return f"delete {out} and run dvc checkout {out}, or make it again with dvc repro --force {stage}"
     return "put a sound copy in its place or make it again"
+
+
+def _recorded() -> list[tuple[str, str]]:
+    """Every stage with each of its outs; none where the record itself is missing, torn or half merged."""
+    try:
+        return [(stage, str(out["path"])) for stage, record in read_yaml(LOCK)["stages"].items() for out in record.get("outs", [])]
+    except (FileNotFoundError, UserError, LookupError, TypeError, AttributeError):
+        return []

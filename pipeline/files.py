@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import UserError
+
 FAULTS = {
     errno.ENOSPC: "there is no space left for {}; make room and run again, what is finished is kept",
     errno.EDQUOT: "the disk quota has no space left for {}; make room and run again, what is finished is kept",
@@ -194,4 +196,8 @@ def write_metrics(path: Path | str, values: dict) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    return json.loads(Path(path).read_text())
+    """What a JSON file holds. Raises UserError where it is torn or bears the marks of a conflict."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is no valid JSON; run dvc repro to make it again, or put a sound copy in its place") from None

@@ -17,6 +17,7 @@ from pipeline.errors import UserError
 from pipeline.images import EXTENSIONS
 from pipeline.links import leads_out
 from pipeline.photographs.splits import SPLITS
+from pipeline.secrets import redact
 
 if TYPE_CHECKING:
     from pipeline.imagesets import ImageSet
@@ -80,15 +81,28 @@ def require_inside(folder: Path, files: Iterable[Path]) -> None:
 
 
 def unreadable(image_set: ImageSet, error: Exception) -> UserError:
-    """What to raise for an error of the library, the file system or the hub, without the secrets it may quote."""
-    said = re.sub(r"hf_\w+|\?\S+", "...", " ".join(str(error).split()))  # tokens, and queries of signed addresses
-    reason = f"{type(error).__name__}: {said[:300]}"
+    """What to raise for an error of the library, the file system or the hub.
+
+    Of the hub class and status only, as `pipeline.hub` does: what its library says may quote requests, and those carry secrets.
+    """
     if image_set.dataset is None:
-        return UserError(f"{image_set.describe()} cannot be read ({reason}); check its files")
+        said = redact(" ".join(str(error).split()))[:300]
+        return UserError(f"{image_set.describe()} cannot be read ({type(error).__name__}: {said}); check its files")
+    reason = ", ".join([type(error).__name__, *_statuses(error)])
     return UserError(
         f"{image_set.describe()} cannot be read from the hub ({reason}); check the connection, the id and the revision, and for a gated "
         "or private dataset accept its terms and run `hf auth login`"
     )
+
+
+def _statuses(error: BaseException | None) -> list[str]:
+    """What the hub answered, where it did: the library often wraps the error that holds the answer."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return [f"status {status}"]
+        error = error.__cause__ or error.__context__
+    return []
 
 
 def _hub(image_set: ImageSet) -> tuple[Any, None]:

@@ -7,6 +7,7 @@ the value and the remedy. Blocks that belong to one kind of model or generator a
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,9 +26,11 @@ from pipeline.sentence import sentence
 from pipeline.yamlfile import read_yaml
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-KEY = re.compile(r"[a-z0-9][a-z0-9-]*")
+KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 RESERVED = ("photographs", "originals", "clip", "captioner", "all", "combined", "default", "benchmarks")
 RESERVED_PREFIXES = ("without-", "before-")
+OUTS = ("data", "metrics", "plots")
+"""Folders of stages' outs, which DVC deletes before a stage runs."""
 FAMILIES = ("gan", "diffusion", "flow", "autoregressive", "reconstruction", "patch")
 CAPTIONER = Path("data/models/captioner")
 READ_CAPTIONS = ("text-to-image", "image-to-image")
@@ -36,7 +39,7 @@ MODES = ("text-to-image", "image-to-image", "reconstruction", "import")
 
 def _key(value: str) -> str:
     if not KEY.fullmatch(value):
-        raise ValueError("use lower-case letters, digits and hyphens only (it becomes a stage, a folder and a metric name)")
+        raise ValueError("use lower-case letters, digits and hyphens only, at most 64 (it becomes a stage, a folder and a metric name)")
     return value
 
 
@@ -45,6 +48,14 @@ def _generator_key(value: str) -> str:
         prefixes = " or ".join(map(repr, RESERVED_PREFIXES))
         raise ValueError(f"the names {', '.join(RESERVED)} and those starting with {prefixes} are taken; choose another")
     return _key(value)
+
+
+def _outside_outs(value: str) -> str:
+    place = Path(os.path.realpath(value))
+    for folder in OUTS:
+        if place.is_relative_to(os.path.realpath(folder)):
+            raise ValueError(f"{value!r} lies in {folder}, where DVC deletes what stages made; choose another folder, for example .work")
+    return value
 
 
 Key = Annotated[str, AfterValidator(_key)]
@@ -221,7 +232,7 @@ class Evaluation(Strict):
 class Params(Strict):
     root: str
     seed: int = Field(ge=0, lt=2**31)
-    work: str
+    work: Annotated[str, AfterValidator(_outside_outs)]
     launch: str | None = Field(description="what starts the long stages on many GPUs, such as `accelerate launch --multi_gpu`")
     photographs: Photographs
     images: Limits = Field(description="what is read of strangers' images: of photographs and benchmarks")

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AfterValidator, ValidationError
 
+from pipeline.damage import reading
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.photographs.splits import SPLITS
-from pipeline.records import WRITING
+from pipeline.records import WRITING, read_shard, read_table
 from pipeline.schema import Strict
 from pipeline.yamlfile import parse_yaml
 
@@ -82,7 +83,7 @@ def is_photographs(path: str) -> bool:
 
 def strip_images(source: Path, target: Path) -> None:
     """Copy a shard with every image null, a row group at a time; no picture is read."""
-    with pq.ParquetFile(source, page_checksum_verification=True) as file:
+    with reading(source), pq.ParquetFile(source, page_checksum_verification=True) as file:
         schema = file.schema_arrow
         if "pixels_sha256" not in schema.names:
             raise UserError(f"{source} has no column pixels_sha256, which a receiver needs; run dvc repro to package it again")
@@ -104,8 +105,7 @@ def shard_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 def card_without_photographs(dataset: Path, files: list[str]) -> str:
     """The dataset's card, and below it what was left out, why, and how a receiver puts it back."""
     photographs = [path for path in files if is_photographs(path)]
-    rows = sum(pq.read_metadata(dataset / path).num_rows for path in photographs)
-    fits = sorted({fit for path in photographs for fit in pq.read_table(dataset / path, columns=["fit"])["fit"].to_pylist()})
+    fits = [fit for path in photographs for fit in read_table(dataset / path, columns=["fit"])["fit"].to_pylist()]
     modes = _modes(dataset, files)
     derived = [f"`{source}` ({mode})" for source, mode in modes.items() if mode in FROM_PIXELS]
     from_text = [f"`{source}`" for source, mode in modes.items() if mode == "text-to-image"]
@@ -121,14 +121,14 @@ def card_without_photographs(dataset: Path, files: list[str]) -> str:
 {LEFT_OUT}
 ## The photographs are left out
 
-The pixels of the {rows} photographs are not in this publication: not every photograph comes with a licence to pass it on
+The pixels of the {len(fits)} photographs are not in this publication: not every photograph comes with a licence to pass it on
 (part of CLIC states none). Their rows are complete but for `image`, which is null. Ids, groups, splits, captions and sizes
 are here, and two hashes: `sha256` of the PNG file, and `pixels_sha256` of the pixels (width and height in ASCII as
 `<width>x<height>`, a newline, then the rows of 8-bit RGB), which does not depend on the PNG encoder.
 
 {derivation}
 Whoever has the photographs puts them back. In the folder of the profile's `params.yaml`, with `photographs.source` pointing
-at your own download and photographs fitted as here ({"; ".join(fits)}):
+at your own download and photographs fitted as here ({"; ".join(sorted(set(fits)))}):
 
     dvc repro photographs
     synthclic restore <this folder> data/photographs <new folder>
@@ -149,6 +149,5 @@ def _modes(dataset: Path, files: list[str]) -> dict[str, str]:
     for path in files:
         source = path.partition("/")[0]
         if source != PHOTOGRAPHS and source not in modes:
-            with pq.ParquetFile(dataset / path) as file:
-                modes[source] = next(file.iter_batches(batch_size=1, columns=["mode"])).to_pylist()[0]["mode"]
+            modes[source] = next(read_shard(dataset / path, columns=["mode"]))["mode"]
     return modes

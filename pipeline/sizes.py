@@ -29,6 +29,11 @@ def nearest_size(width: int, height: int, sizes: list[tuple[int, int]] | None, m
     return width, height
 
 
+def resampled(row: dict) -> bool:
+    """Whether a counterpart (its row's width, height, made_width, made_height) was made in another size than it has."""
+    return (row["made_width"], row["made_height"]) != (row["width"], row["height"])
+
+
 def at_size(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """A uint8 image H x W x 3 at the photograph's size: as it is, or centre-cropped and resampled (bicubic)."""
     if image.shape[:2] == (height, width):

@@ -10,6 +10,7 @@ from pipeline.params import Params
 from pipeline.preflight import require_ready
 from pipeline.processes import Processes
 from pipeline.records import write_shards
+from pipeline.sizes import resampled as is_resampled
 from stages.run import run
 
 
@@ -50,7 +51,7 @@ def usable(rows: Iterable[dict], dropped: list[dict], resampled: list[str]) -> I
         if row["problem"] is not None:
             dropped.append({"image_id": row["image_id"], "reason": row["problem"]})
             continue
-        if (row["made_width"], row["made_height"]) != (row["width"], row["height"]):
+        if is_resampled(row):
             resampled.append(row["image_id"])
         yield row
 

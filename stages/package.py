@@ -6,6 +6,7 @@ from pipeline.dataset import PHOTOGRAPHS, counterpart_rows, photograph_rows, wri
 from pipeline.files import read_json, write_json
 from pipeline.params import Params
 from pipeline.records import read_rows
+from pipeline.sizes import resampled
 from stages.run import run
 
 SIZES = ("width", "height", "made_width", "made_height")
@@ -33,14 +34,10 @@ def main(params: Params, name: str) -> None:
             "family": entry.family,
             "mode": entry.mode,
             "dropped": len(read_json(generated / "dropped.json")),
-            "resampled": sum(_resampled(row) for row in read_rows(generated, "counterparts", list(SIZES))),
+            "resampled": sum(resampled(row) for row in read_rows(generated, "counterparts", list(SIZES))),
         }
     manifest["splits"] = write_source(folder, rows, params.dataset.rows_per_shard)
     write_json(f"data/manifests/{name}.json", manifest)
-
-
-def _resampled(row: dict) -> bool:
-    return (row["made_width"], row["made_height"]) != (row["width"], row["height"])
 
 
 if __name__ == "__main__":

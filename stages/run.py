@@ -12,6 +12,7 @@ from pipeline.files import fault
 from pipeline.launching import join_slurm, launch
 from pipeline.params import Params, load_params
 from pipeline.provenance import record_provenance
+from pipeline.secrets import guard_output, redact
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""
@@ -26,6 +27,7 @@ def run(main: Callable[..., None], many: bool = False) -> None:
     `launch` is read here instead of standing in dvc.yaml's commands, so that changing it re-runs nothing.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    guard_output()
     for package in ("pipeline", "detector"):
         logging.getLogger(package).setLevel(logging.INFO)
     # Models come from folders or pinned revisions; the libraries' own bars, hints and version checks are noise in a log.
@@ -50,7 +52,7 @@ def run(main: Callable[..., None], many: bool = False) -> None:
         sentence, code = "interrupted; run again to go on, what is finished is kept", INTERRUPTED
     # Out here the error's frames are gone, and the progress bars that were open in them have ended their lines.
     if _first():  # of many processes that end alike one says so
-        print(sentence, file=sys.stderr)
+        print(redact(sentence), file=sys.stderr)
     sys.exit(code)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import random
 import shutil
 import signal
@@ -25,9 +24,25 @@ from PIL import Image
 from pipeline.files import read_json
 from pipeline.photographs.originals import find_originals
 from pipeline.records import read_rows
+from tests.faults.forks import Runs
+from tests.faults.killing import kill, temporaries
 from tests.project import ROOT, Project, stages
 
 OWN = "meine Fotos é"
+LONG = ("clip", "captioner", "models@latent-unet", "caption", "generate@latent-unet", "features@latent-unet")
+LONG += ("train", "robustness", "adapt", "explain", "evaluate")
+"""The stages that take long with the parameters of the default profile."""
+IMPORTED = (
+    "torchvision.transforms.v2",
+    "transformers.models.clip.modeling_clip",
+    "transformers.models.blip.modeling_blip",
+    "diffusers.pipelines.auto_pipeline",
+    "open_clip",
+    "sklearn.linear_model",
+    "scipy.signal",
+    "datasets",
+)
+"""What takes these stages seconds to import."""
 AGGREGATORS = {"check", "dataset", "audit-all", "train", "robustness", "adapt", "explain", "evaluate", "report"}
 
 
@@ -70,7 +85,7 @@ def photograph(own: Path) -> None:
     own.mkdir()
     found = {o.file: o for o in find_originals("catalogue", ROOT / "pipeline/photographs/packaged.csv")}
     for name, suffix in {"chelsea": "jpg", "coffee": "png", "china": "webp", "flower": "bmp", "tulips": "tiff", "sail": "jpg"}.items():
-        with Image.open(io.BytesIO(found[name].read())) as image:
+        with Image.open(io.BytesIO(found[name].read(-1))) as image:
             image = image.convert("CMYK" if name == "sail" else "RGBA" if name == "coffee" else "RGB")
             image.save(own / f"{name}.{suffix}")
     (own / "broken.jpg").write_bytes(b"\xff\xd8 torn")
@@ -227,51 +242,64 @@ def test_removing_a_generator_takes_it_out_of_the_numbers(project):
     assert json.loads(project.dvc("metrics", "diff", "--json")) == {}, "the numbers are those from before it came"
 
 
-@pytest.mark.parametrize(
-    ("stage", "kind", "outs"),
-    [
-        ("caption", "caption", "data/captions"),
-        ("generate@latent-unet", "generate", "data/generated/latent-unet"),
-        ("features@latent-unet", "features", "data/features/latent-unet"),
-    ],
-)
-def test_a_killed_stage_goes_on_and_ends_as_if_never_disturbed(project, stage, kind, outs):
-    undisturbed = project.digests(outs)
-    store = project.folder / ".work" / kind
-    shutil.rmtree(store)
-    project.forget(outs)
+def test_a_killed_run_goes_on_with_what_was_finished(project):
+    stage, out = "generate@latent-unet", "data/generated/latent-unet"
+    undisturbed = project.digests(out)
+    shutil.rmtree(project.folder / ".work/generate")
+    project.forget(out)
     process = project.start("repro", "--force", "--single-item", stage)
-    while process.poll() is None and len(project.finished(kind)) < 3:
+    while process.poll() is None and len(project.finished("generate")) < 3:
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
+    kill(process.pid)
     process.communicate()
-    saved = project.finished(kind)
+    saved = project.finished("generate")
     assert len(saved) >= 3
     times = {path: path.stat().st_mtime_ns for path in saved}
-    assert not project.digests(outs), "nothing half-written stands in for the result"
-    out = project.dvc("repro")
-    assert stage in stages(out)
-    assert f"{len(saved)} of " in out, "what was finished was found"
+    assert not project.digests(out), "nothing half-written stands in for the result"
+    log = project.dvc("repro")
+    assert stage in stages(log)
+    assert f"{len(saved)} of " in log, "what was finished was found"
     assert {path: path.stat().st_mtime_ns for path in saved} == times, "and not made again"
-    assert project.digests(outs) == undisturbed
-    assert not list((project.folder / "data").rglob("*.tmp"))
+    assert project.digests(out) == undisturbed
+    assert not temporaries(project.folder)
 
 
-@pytest.mark.parametrize(("stage", "outs"), [("models@latent-unet", "data/models/latent-unet"), ("train", "data/detectors")])
-def test_a_stage_killed_at_any_moment_of_its_training_is_done_again_to_the_same_bytes(project, stage, outs):
-    undisturbed = project.digests(outs, "metrics")
-    project.forget(outs)
-    target, chance = project.folder / outs, random.Random(stage)
-    process = project.start("repro", "--force", "--single-item", stage)
-    while process.poll() is None and not list(target.parent.glob(f".{target.name}.*.tmp")):
-        time.sleep(0.005)
-    time.sleep(chance.random())
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert not target.exists(), "nothing half-written stands in for the result"
-    assert stage in stages(project.dvc("repro"))
-    assert project.digests(outs, "metrics") == undisturbed
-    assert not list((project.folder / "data").rglob("*.tmp"))
+@pytest.fixture(scope="module")
+def runs():
+    runs = Runs("tests.faults.staging", *IMPORTED)
+    yield runs
+    runs.close()
+
+
+@pytest.mark.parametrize("stage", LONG)
+def test_a_stage_killed_at_any_moment_ends_as_if_never_disturbed(project, runs, stage):
+    lock = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"][stage]
+    _, _, *words = lock["cmd"].split()  # python -m
+    outs = [entry["path"] for entry in lock["outs"]]
+    undisturbed = {out: project.digests(out) for out in outs}
+    shutil.rmtree(project.folder / ".work" / stage.partition("@")[0], ignore_errors=True)
+    kills = 0
+    for kills, _ in enumerate(runs.killed(str(project.folder), *words, chance=random.Random(stage), growth=3), 1):
+        for out in outs:
+            seen = project.digests(out)
+            assert seen.items() <= undisturbed[out].items(), "a file is there whole or not at all"
+            assert not seen or seen == undisturbed[out] or out.startswith("metrics/"), "and so is a folder of data"
+        remove(project.folder, outs)  # the first kill met the old outs
+    assert kills
+    assert {out: project.digests(out) for out in outs} == undisturbed
+    assert not temporaries(project.folder)
+
+
+def remove(folder: Path, outs: list[str]) -> None:
+    for path in (folder / out for out in outs):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def test_after_all_the_kills_nothing_has_changed(project):
+    assert project.repro() == set()
 
 
 def test_a_damaged_shard_is_noticed_and_made_good(project):

@@ -24,15 +24,30 @@ CANARY, PASSWORD = "hf_CanaryCanaryCanaryCanaryCanary42", "Passw0rdCanary"
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
+STAGES = {"benchmark": "other", "photographs": None, "models": "made"}
+"""Those that read rows from the hub, and what of."""
+IN_ONE_PROCESS = """
+import runpy, sys, time
+time.sleep = lambda seconds: None  # what the hub's library waits between its tries
+for command in sys.argv[1:]:
+    sys.argv = command.split()
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        print(command, "ended with", end.code)
+"""
+
+
 def write_params(folder: Path, **model) -> None:
-    """Parameters that need the hub for a generator, a captioner and a benchmark."""
+    """Parameters that need the hub for photographs, two generators, one of them imported, and a benchmark."""
     params = copy.deepcopy(DEFAULT)
     pretrained = {"kind": "pretrained", "id": "someone/flux", "revision": COMMIT, "licence": "MIT", "gated": True, **model}
     entry = {"kind": "diffusers", "family": "flow", "mode": "text-to-image", "licence": "MIT", "batch_size": 4}
-    params["generators"] = {"flux": {**entry, "model": pretrained}}
-    params["photographs"] |= {"kind": "folder", "source": "photographs"}
+    images = {"kind": "images", "dataset": "someone/other", "revision": COMMIT}
+    imported = {"kind": "imported", "family": "flow", "mode": "import", "licence": "MIT", "batch_size": 4, "model": images}
+    params["generators"] = {"flux": {**entry, "model": pretrained}, "made": imported}
+    params["photographs"] |= {"kind": "hub", "source": "other.yaml"}
     params["benchmarks"] = {"other": {"kind": "dataset", "source": "other.yaml", "licence": "MIT"}}
-    (folder / "photographs").mkdir(exist_ok=True)
     (folder / "other.yaml").write_text(f"dataset: someone/other\nrevision: {COMMIT}\nlabel: label\n")
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
@@ -45,7 +60,7 @@ def leaks(folder: Path, *printed: str) -> list[str]:
 
 
 def everything(folder: Path, endpoint: str) -> list[subprocess.CompletedProcess]:
-    """What check, preflight and the stage that fetches say, each a process of its own with the secrets in its environment."""
+    """What check, preflight, the stage that fetches and those that read rows say, with the secrets in their environment."""
     write_params(folder)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
@@ -55,11 +70,14 @@ def everything(folder: Path, endpoint: str) -> list[subprocess.CompletedProcess]
         "HF_DEBUG": "0",
         "PYTHONPATH": str(ROOT),
     }
-    commands = (["detector.cli", "check"], ["detector.cli", "preflight"], ["stages.models", "flux"])
-    return [
-        subprocess.run([sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True)
-        for command in commands
-    ]
+    reading = [f"stages.{stage} {key or ''}" for stage, key in STAGES.items()]
+    commands = (
+        ["-m", "detector.cli", "check"],
+        ["-m", "detector.cli", "preflight"],
+        ["-m", "stages.models", "flux"],
+        ["-c", IN_ONE_PROCESS, *reading],
+    )
+    return [subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True) for command in commands]
 
 
 @pytest.mark.parametrize("answer", [403, None], ids=["denied", "unreachable"])
@@ -68,11 +86,13 @@ def test_no_command_tells_a_secret(tmp_path, answer):
         endpoint = hub.endpoint
         done = everything(tmp_path, endpoint) if answer else []
     done = done or everything(tmp_path, endpoint)  # nobody is there any more
-    check, preflight, models = done
+    check, preflight, models, reading = done
     assert check.returncode == 0, check.stderr
     for process, key in ((preflight, "benchmarks.other"), (preflight, "generators.flux.model"), (models, "generators.flux.model")):
         assert process.returncode == 1 and key in process.stderr and "Traceback" not in process.stderr, process.stderr
         assert ("refuses access" if answer else "cannot be reached") in process.stderr
+    assert reading.stdout.count("ended with 1") == len(STAGES) and "Traceback" not in reading.stderr, reading.stderr
+    assert answer or "thrown while requesting" in reading.stderr, "the library tells of its tries, without the address's password"
     assert leaks(tmp_path, *(text for process in done for text in (process.stdout, process.stderr))) == []
     if answer:
         assert hub.requests, "the hub was asked"

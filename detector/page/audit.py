@@ -19,6 +19,8 @@ PROBES = {
     "caption": "caption",
 }
 """{what a classifier may look at: its words}."""
+JUDGED = ("AUROC", "paired_win_rate")
+"""The first misses a shift smaller than the differences between photographs; of images that are no pairs there is no second."""
 SHARED = ("header", "caption")
 """What both images of a pair have in common: it must say nothing."""
 WORTH = 0.55
@@ -32,16 +34,18 @@ CLOSENESS = {
 
 RULES = (
     "Every image built is held to hard rules: every pair complete; one size, format and encoder within a pair; no metadata; no "
-    "original, and nothing nearly the same, in two splits; labels, hashes and features those of exactly these images. Where one "
-    "breaks, the pipeline stops and names the images."
+    "original in two splits, and nothing nearly the same in two originals; labels, hashes and features those of exactly these images. "
+    "Where one breaks, the pipeline stops and names the images."
 )
 LOOKING = (
-    "Each classifier below may look at one thing only, and is asked about originals it was not fitted on. AUROC 0.5 is chance; below "
-    "each value stands its 95\u00a0% interval over originals. The header (sides, mode, format, encoder, kinds of metadata) and the "
-    "caption are the same for a photograph and its counterpart, so they must be at exactly 0.5, and a header that is not stops the "
-    "pipeline. The size of the file, the spectrum (how much detail there is of each size) and 8 × 8 blockiness are of the picture "
-    "itself and have no target: an interval above 0.55 is a warning that a detector may succeed by that alone. Below 0.5, what was "
-    "learned of some originals misleads about others."
+    "Each classifier below may look at one thing only, and is asked about originals it was not fitted on. AUROC says how often it puts "
+    "any counterpart above any photograph; “within pairs” says how often it puts a counterpart above its own photograph, which finds "
+    "even a shift too small to stand out among the differences between photographs. 0.5 is chance in both; below each value stands "
+    "its 95\u00a0% interval over originals. The header (sides, mode, format, encoder, kinds of metadata) and the caption are the same "
+    "for a photograph and its counterpart, so they must be at exactly 0.5, and a header that is not stops the pipeline. The size of "
+    "the file, the spectrum (how much detail there is of each size) and 8 × 8 blockiness are of the picture itself and have no "
+    "target: an interval of either above 0.55 is a warning that a detector may succeed by that alone. Below 0.5, what was learned of "
+    "some originals misleads about others."
 )
 HISTORY = (
     "Photographs carry the history of their own JPEG compression inside any container. Before captions and counterparts are made "
@@ -108,22 +112,29 @@ def _built(row: Mapping) -> list[Cell]:
 def _probes(probed: Mapping[str, Mapping]) -> Table:
     keys = [key for key in PROBES if any(key in row for row in probed.values())]
     rows = [(name, [_found(key, row.get(key, {})) for key in keys]) for name, row in probed.items()]
-    caption = "What a classifier that sees one thing only finds: AUROC"
+    caption = "What a classifier that sees one thing only finds: AUROC, and within pairs"
     return Table(caption, ["looking only at →", *(PROBES[key] for key in keys)], rows)
 
 
 def _found(probe: str, row: Mapping) -> Cell:
-    return cell(row, "AUROC", also=("warning",) if _warns(probe, row) else ())
+    return cell(row, "AUROC", also=(_within(row), interval(row, "paired_win_rate"), "warning" if _warns(probe, row) else ""))
+
+
+def _within(row: Mapping) -> str:
+    return f"within pairs {two_digits(row['paired_win_rate'])}" if "paired_win_rate" in row else ""
 
 
 def _warns(probe: str, row: Mapping) -> bool:
-    return row.get("AUROC", 0.5) != 0.5 if probe in SHARED else row.get("AUROC_low", 0) > WORTH
+    if probe in SHARED:
+        return any(row.get(key, 0.5) != 0.5 for key in JUDGED)
+    return any(row.get(f"{key}_low", 0) > WORTH for key in JUDGED)
 
 
 def _warnings(probed: Mapping[str, Mapping]) -> str:
     told = []
     for probe, words in PROBES.items():
-        sources = [f"{name} ({two_digits(row[probe]['AUROC'])})" for name, row in probed.items() if _warns(probe, row.get(probe, {}))]
+        warned = {name: row[probe] for name, row in probed.items() if _warns(probe, row.get(probe, {}))}
+        sources = [f"{name} ({', '.join(filter(None, (two_digits(row['AUROC']), _within(row))))})" for name, row in warned.items()]
         if sources:
             told.append(f"by {words} alone: {listed(sources)}")
     if not told:
@@ -139,5 +150,4 @@ def _blockiness(blocky: Mapping[str, Mapping]) -> str:
 
 
 def _said(name: str, row: Mapping) -> str:
-    within = interval(row, "AUROC")
-    return f"{two_digits(row['AUROC'])} ({name}{f', {within}' if within else ''})"
+    return f"{two_digits(row['AUROC'])} ({', '.join(filter(None, (name, interval(row, 'AUROC'), _within(row))))})"

@@ -41,8 +41,8 @@ Inputs = tuple[Any, np.ndarray]
 def probes(cues: pa.Table, draws: Draws) -> dict[str, dict[str, float]]:
     """{probe: {AUROC, paired_win_rate, each with _low and _high}} of images' cues (see `detector.probes.cues`).
 
-    Where no two images are a pair there is no paired win rate. A probe is left out where there is nothing to look at: captions where no image has one; all of them where there are
-    fewer than two groups, or where the images outside a fold are of one label.
+    Where no two images are a pair there is no paired win rate. A probe is left out where there is nothing to look at: captions
+    where no image has one; all of them where there are fewer than two groups, or where the images outside a fold are of one label.
     """
     found = {
         "header": _measured(cues, _distinct(_header(cues)), _forest, draws),

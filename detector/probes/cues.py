@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from detector.probes import blockiness, spectrum
 from pipeline.audit.headers import Header
+from pipeline.images import encode_png
 from pipeline.records import read_table, write_table
 
 CUES = "cues.parquet"
@@ -24,6 +26,8 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("encoder", pa.string()),
         ("metadata", pa.list_(pa.string())),
+        ("ours", pa.bool_()),  # whether our encoder makes these bytes of these pixels now; null where that was not tried
+        ("pixels_sha256", pa.string()),  # null in benchmarks
         ("bytes_per_pixel", pa.float64()),
         ("spectrum", pa.list_(pa.float32(), spectrum.BINS)),
         ("blockiness", pa.list_(pa.float32(), blockiness.SIZE)),
@@ -32,9 +36,14 @@ SCHEMA = pa.schema(
 
 
 class CueCollector:
-    """Collects the cues of every image that `look` is shown; a few hundred bytes an image are kept."""
+    """Collects the cues of every image that `look` is shown; a few hundred bytes an image are kept.
 
-    def __init__(self):
+    Images named in `encoded` are encoded again, which takes a third of a second for a million pixels: what a header does
+    not show of an encoder (filters, memory, zlib itself) shows in the bytes.
+    """
+
+    def __init__(self, encoded: Container[str] = ()):
+        self._encoded = encoded
         self._rows: list[dict] = []
 
     def look(self, row: dict, header: Header, pixels: np.ndarray) -> None:
@@ -46,7 +55,9 @@ class CueCollector:
             | {name: getattr(header, name) for name in ("format", "mode", "width", "height", "encoder")}
             | {
                 "prompt": row.get("prompt"),
+                "pixels_sha256": row.get("pixels_sha256"),
                 "metadata": list(header.metadata),
+                "ours": encode_png(pixels) == row["image"]["bytes"] if row["image_id"] in self._encoded else None,
                 "bytes_per_pixel": len(row["image"]["bytes"]) / (width * height),
                 "spectrum": spectrum.log_spectrum(grey),
                 "blockiness": blockiness.blockiness(grey),
@@ -60,9 +71,9 @@ class CueCollector:
         write_table(folder / CUES, self.table(), row_group=1024)
 
 
-def read_cues(folder: Path) -> pa.Table:
+def read_cues(folder: Path, columns: list[str] | None = None) -> pa.Table:
     """The cues kept in a source's folder of the audit."""
-    return read_table(folder / CUES)
+    return read_table(folder / CUES, columns)
 
 
 def pairs_of(photographs: pa.Table, counterparts: pa.Table) -> pa.Table:
@@ -77,3 +88,14 @@ def pairs_of(photographs: pa.Table, counterparts: pa.Table) -> pa.Table:
     both = pa.concat_tables([real, made])
     label = pa.array(np.repeat([0, 1], len(real)), pa.int8())
     return both.set_column(both.schema.get_field_index("label"), SCHEMA.field("label"), label)
+
+
+def encoded_otherwise(pairs: pa.Table) -> list[str]:
+    """The ids of pairs (see `pairs_of`) of which our encoder makes one image's bytes and not the other's.
+
+    Where it makes neither, both are of another version of it, which tells nothing apart.
+    """
+    half = len(pairs) // 2
+    real, made = (pairs["ours"].slice(start, half).to_pylist() for start in (0, half))
+    ids = pairs["image_id"].slice(0, half).to_pylist()
+    return [image_id for image_id, *ours in zip(ids, real, made, strict=True) if set(ours) == {True, False}]

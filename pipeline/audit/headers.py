@@ -35,6 +35,7 @@ _LONGEST_NAME = 79
 class Header:
     """`encoder`: the settings that the bytes show, empty for formats other than JPEG, PNG and WebP.
 
+    `mode`: Pillow's, and what it hides of a PNG: `;16` for channels of 16 bits, `+tRNS` for a transparent colour.
     `metadata`: sorted names of what the file carries beyond pixels: `exif`, `icc`, `xmp`, text keys, other chunks and segments.
     """
 
@@ -53,16 +54,16 @@ def read_header(data: bytes) -> Header:
             warnings.simplefilter("ignore")  # of size, which decoding would have to fear, and of metadata that makes no sense
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 file_format = "JPEG" if image.format == "MPO" else image.format
-                encoder, names = _DETAILS.get(file_format, _other)(image, memoryview(data))
+                mode, encoder, names = _DETAILS.get(file_format, _other)(image, memoryview(data))
                 metadata = tuple(sorted({_printable(_NAMES.get(name, name)) for name in names}))
-                return Header(file_format, image.mode, *image.size, encoder, metadata)
+                return Header(file_format, mode, *image.size, encoder, metadata)
     except UnidentifiedImageError as error:  # its own text holds a memory address
         raise UnreadableImage("no image of a format that is read here") from error
     except Exception as error:  # parsers raise anything on hostile bytes
         raise UnreadableImage(reason_of(error)) from error
 
 
-def _png(image: Image.Image, data: memoryview) -> tuple[str, set[str]]:
+def _png(image: Image.Image, data: memoryview) -> tuple[str, str, set[str]]:
     first: dict[str, memoryview] = {}
     names: set[str] = set()
     chunks = list(_png_chunks(data))
@@ -77,7 +78,8 @@ def _png(image: Image.Image, data: memoryview) -> tuple[str, set[str]]:
     depth, colour, _, _, interlace = first["IHDR"][8:13]
     compression = bytes(first.get("IDAT", b"")[:2]).hex()  # its two upper bits: fastest, fast, default, best
     encoder = f"{depth} bits, colour type {colour}, interlace {interlace}, {' '.join(sorted(map(_printable, first)))}, zlib {compression}"
-    return encoder, names
+    deep = ";16" if depth == 16 and not image.mode.startswith("I") else ""
+    return f"{image.mode}{deep}{'+tRNS' if 'tRNS' in first else ''}", encoder, names
 
 
 def _png_chunks(data: memoryview) -> Iterator[tuple[str, memoryview]]:
@@ -91,11 +93,11 @@ def _png_chunks(data: memoryview) -> Iterator[tuple[str, memoryview]]:
             return
 
 
-def _jpeg(image: Image.Image, data: memoryview) -> tuple[str, set[str]]:
+def _jpeg(image: Image.Image, data: memoryview) -> tuple[str, str, set[str]]:
     tables = digest(image.quantization)[:12]
     sampling = SUBSAMPLING[JpegImagePlugin.get_sampling(image)]
     names = {_segment(marker, content) for marker, content in image.applist}
-    return f"tables {tables}, {sampling}, {'progressive' if image.info.get('progressive') else 'baseline'}", names
+    return image.mode, f"tables {tables}, {sampling}, {'progressive' if image.info.get('progressive') else 'baseline'}", names
 
 
 def _segment(marker: str, content: bytes) -> str:
@@ -103,17 +105,17 @@ def _segment(marker: str, content: bytes) -> str:
     return next(known, marker.lower())
 
 
-def _webp(image: Image.Image, data: memoryview) -> tuple[str, set[str]]:
+def _webp(image: Image.Image, data: memoryview) -> tuple[str, str, set[str]]:
     kinds, place = set(), 12
     while place + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, place)
         kinds.add(kind.decode("latin-1").strip())
         place += 8 + length + length % 2
-    return "lossless" if "VP8L" in kinds else "lossy", kinds - _WEBP_PIXELS
+    return image.mode, "lossless" if "VP8L" in kinds else "lossy", kinds - _WEBP_PIXELS
 
 
-def _other(image: Image.Image, data: memoryview) -> tuple[str, set[str]]:
-    return "", {str(key) for key in image.info} | ({"exif"} if image.getexif() else set())
+def _other(image: Image.Image, data: memoryview) -> tuple[str, str, set[str]]:
+    return image.mode, "", {str(key) for key in image.info} | ({"exif"} if image.getexif() else set())
 
 
 def _printable(name: str) -> str:

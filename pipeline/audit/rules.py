@@ -20,6 +20,14 @@ from pipeline.images import UnreadableImage, is_flat, sha256
 from pipeline.near_duplicates import near_duplicates, thumbnail
 from pipeline.records import RowReader
 
+ENCODER = "encoder settings are the photograph's"
+PIXELS = "the hash of the pixels is the image's"
+NEAR = "no two groups hold nearly the same photograph"
+REMEDIES = {
+    ENCODER: "make photographs and counterparts with one version of Pillow",
+    NEAR: "remove one of the two originals or give them one group",
+}
+"""{rule: what mends it}, where it is not the source itself."""
 Look = Callable[[dict, Header, np.ndarray], None]
 
 
@@ -27,8 +35,7 @@ Look = Callable[[dict, Header, np.ndarray], None]
 class _Photograph:
     """What a counterpart is held against."""
 
-    row: dict  # of image_id, split, group, prompt, stored_in
-    sha256: str
+    row: dict  # of image_id, split, group, prompt, pixels_sha256, stored_in
     header: Header | None  # None where it cannot be read, which the photographs' own audit names
 
 
@@ -41,9 +48,9 @@ def audit_source(dataset: Path, name: str, dropped: list[dict], look: Look | Non
     """
     photographs = {} if name == PHOTOGRAPHS else _photographs(dataset / PHOTOGRAPHS)
     breaches: dict[str, list[str]] = defaultdict(list)
-    owners: dict[str, list[str]] = defaultdict(list)  # of the same bytes, photographs and counterparts
+    owners: dict[str, list[str]] = defaultdict(list)  # of the same pixels, photographs and counterparts
     for image_id, photograph in photographs.items():
-        owners[photograph.sha256].append(image_id)
+        owners[photograph.row["pixels_sha256"]].append(image_id)
     rows, hashes, pictures = [], set(), []
     for row in rows_of(dataset / name):
         data = bytes_of(row)
@@ -53,18 +60,21 @@ def audit_source(dataset: Path, name: str, dropped: list[dict], look: Look | Non
             rules |= _fits_photograph(row, image, photographs.get(row["image_id"]), dataset / PHOTOGRAPHS)
         elif image is not None:
             rules["not blank"] = not is_flat(image[1])
-            pictures.append((row["image_id"], row["split"], thumbnail(image[1])))
+            pictures.append((row["image_id"], row["group"], thumbnail(image[1])))
         for rule in (rule for rule, holds in rules.items() if not holds):
             breaches[rule].append(row["image_id"])
         rows.append({key: row[key] for key in ("image_id", "split", "group", "source", "family", "mode")})
-        hashes.add(hashed := sha256(data))
-        owners[hashed].append(row["image_id"])
+        if rules.get(PIXELS):
+            hashes.add(row["pixels_sha256"])
+            owners[row["pixels_sha256"]].append(row["image_id"])
         if image is not None and look is not None:
             look(row, *image)
+    made, lost = {row["image_id"] for row in rows}, {item["image_id"] for item in dropped}
     found = _of_the_whole(rows) | {
-        "every photograph has its counterpart": set(photographs) - {row["image_id"] for row in (*rows, *dropped)},
-        "no two images have the same bytes": {i for hashed in hashes for i in owners[hashed] if len(owners[hashed]) > 1},
-        "no two splits hold nearly the same photograph": _near(pictures),
+        "every photograph has its counterpart": photographs.keys() - made - lost,
+        "what was dropped is a photograph without a counterpart": {i for i in lost if i in made or i not in photographs},
+        "no two images show the same pixels": {i for hashed in hashes for i in owners[hashed] if len(owners[hashed]) > 1},
+        NEAR: _near(pictures),
     }
     breaches |= {rule: sorted(ids) for rule, ids in found.items() if ids}
     reasons = Counter(item["reason"] for item in dropped)
@@ -73,14 +83,14 @@ def audit_source(dataset: Path, name: str, dropped: list[dict], look: Look | Non
 
 def _photographs(folder: Path) -> dict[str, _Photograph]:
     found = {}
-    for row in rows_of(folder, ["image_id", "split", "group", "prompt", "image"]):
+    for row in rows_of(folder, ["image_id", "split", "group", "prompt", "pixels_sha256", "image"]):
         data = bytes_of(row)
         del row["image"]
         try:
             header = read_header(data)
         except UnreadableImage:
             header = None
-        found[row["image_id"]] = _Photograph(row, sha256(data), header)
+        found[row["image_id"]] = _Photograph(row, header)
     return found
 
 
@@ -93,9 +103,9 @@ def _look_into(row: dict, data: bytes) -> tuple[tuple[Header, np.ndarray] | None
         return None, rules | {"the image decodes": False}
     height, width, _ = pixels.shape
     return (header, pixels), rules | {
-        "format is PNG and mode RGB": (header.format, header.mode) == ("PNG", "RGB"),
+        "format is PNG and mode 8-bit RGB": (header.format, header.mode) == ("PNG", "RGB"),
         "no metadata": not header.metadata,
-        "the hash of the pixels is the image's": row["pixels_sha256"] == pixels_sha256(pixels),
+        PIXELS: row["pixels_sha256"] == pixels_sha256(pixels),
         "width and height are the image's": (row["width"], row["height"]) == (width, height),
     }
 
@@ -121,7 +131,7 @@ def _fits_photograph(row: dict, image: tuple[Header, np.ndarray] | None, photogr
     if (other := photograph.header) is not None:
         rules["the size is the photograph's"] = (header.width, header.height) == (other.width, other.height)
         rules["format and mode are the photograph's"] = (header.format, header.mode) == (other.format, other.mode)
-        rules["encoder settings are the photograph's"] = header.encoder == other.encoder
+        rules[ENCODER] = header.encoder == other.encoder
     return rules
 
 
@@ -147,7 +157,7 @@ def _of_the_few(rows: list[dict], *columns: str) -> list[str]:
 
 
 def _near(pictures: list[tuple[str, str, np.ndarray]]) -> set[str]:
-    pairs = near_duplicates([picture for _, _, picture in pictures], [split for _, split, _ in pictures])
+    pairs = near_duplicates([picture for _, _, picture in pictures], [group for _, group, _ in pictures])
     return {pictures[number][0] for pair in pairs for number in pair}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,9 @@ LARGEST_ORIGINAL = 512
 """Shorter side, in pixels, to which originals kept for training are reduced."""
 ORIGINALS_PER_SHARD = 100
 PHOTOGRAPHS_PER_SHARD = 500
+
+Box = tuple[int, int, int, int]
+"""Left, top, width and height of a window, in pixels of the original."""
 
 PHOTOGRAPH = pa.schema(
     [
@@ -58,14 +61,18 @@ class Report:
     photographs: Counter = field(default_factory=Counter)  # by split
     groups: Counter = field(default_factory=Counter)  # by split
     set_aside: list[dict] = field(default_factory=list)  # file and reason
+    grouped: list[dict] = field(default_factory=list)  # file and the group that it became part of
 
 
 def build_photographs(params: Params, folder: Path) -> Report:
     """Write `photographs-*.parquet` and, where originals are cut, `originals-*.parquet` into `folder`.
 
-    Originals are read twice (to learn which can be used, then to cut them), so that one at a time is in memory. Under a
-    limit whole photographs are chosen before anything is read; crops are counted first, which cuts once more, and the
-    originals kept for training stay complete.
+    Originals are read twice (to learn which can be used and which show the same, then to cut them), so that one at a time is
+    in memory. Under a limit whole photographs are chosen before anything is read; crops are counted first, which cuts once
+    more, and the originals kept for training stay complete.
+
+    Nearly the same originals become one group before splits are assigned. Splits that are the source's own, or that a limit
+    needs before anything is read, stay, and of nearly the same originals in two splits the later is set aside.
     """
     settings = params.photographs
     source = Path(settings.source)
@@ -81,14 +88,21 @@ def build_photographs(params: Params, folder: Path) -> Report:
         ordered = sorted(usable, key=lambda original: place[original.file])  # else a larger limit could drop what a smaller one kept
     else:
         usable, looks = _usable(found, params, report)
-        splits = _splits(usable, params)
+        splits = None if settings.splits else _splits(usable, params)
         ordered = usable
-    aside = repeated(ordered, looks, splits)
+    aside, groups = repeated(ordered, looks, splits)
     report.set_aside += [{"file": original.name, "reason": aside[original.file]} for original in ordered if original.file in aside]
+    report.grouped = [
+        {"file": original.name, "group": groups[original.group]}
+        for original in ordered
+        if original.file not in aside and groups[original.group] != original.group
+    ]
     usable = [original for original in usable if original.file not in aside]
-    rows = _photographs(usable, splits, params, report)
+    splits = splits or _splits([replace(original, group=groups[original.group]) for original in usable], params)
+    places = {group: {"group": merged, "split": splits[merged]} for group, merged in groups.items()}
+    rows = _photographs(usable, places, params, report)
     if settings.limit is not None and settings.crops is not None:
-        everything = {row["image_id"]: row["split"] for row in _photographs(usable, splits, params, Report())}
+        everything = {row["image_id"]: row["split"] for row in _photographs(usable, places, params, Report())}
         kept = set(nested_order(everything)[: settings.limit])
         rows = (row for row in rows if row["image_id"] in kept)
     rows = track(_counted(rows, report), "cutting photographs", unit="photograph")
@@ -100,7 +114,7 @@ def build_photographs(params: Params, folder: Path) -> Report:
             + (", or raise the limit" if settings.limit else "")
         )
     if settings.crops is not None:  # whole photographs are their own originals
-        write_shards(folder, "originals", _originals(usable, splits, params), ORIGINAL, ORIGINALS_PER_SHARD)
+        write_shards(folder, "originals", _originals(usable, places, params), ORIGINAL, ORIGINALS_PER_SHARD)
     return report
 
 
@@ -121,7 +135,8 @@ def _usable(found: list[Original], params: Params, report: Report) -> tuple[list
             report.set_aside.append({"file": original.name, "reason": problem})
         else:
             usable.append(original)
-            looks[original.file] = look_at(params.fit.apply(image) if whole else image, whole)
+            cut = [picture for _, picture in _cut(original, image, params)]
+            looks[original.file] = look_at(cut if whole else [image, *cut], whole)
     if not usable:
         raise UserError(
             f"photographs.source: none of the {len(found)} files in {params.photographs.source!r} can be used "
@@ -138,13 +153,13 @@ def _too_small(image: Image.Image, params: Params) -> str | None:
     return None
 
 
-def _photographs(usable: list[Original], splits: dict[str, str], params: Params, report: Report) -> Iterator[dict]:
+def _photographs(usable: list[Original], places: dict[str, dict[str, str]], params: Params, report: Report) -> Iterator[dict]:
+    """Rows of the photographs. Ids and shares of crops are of the groups as found, so that no grouping changes them."""
     number: Counter = Counter()
     seen: dict[str, str] = {}
     views = Counter(original.group for original in usable)
     for original, image, file_format in read_originals(usable, params.images):
-        for left, top, width, height in _boxes(original, image, params, views[original.group]):
-            picture = params.fit.apply(image.crop((left, top, left + width, top + height)))
+        for (left, top, width, height), picture in _cut(original, image, params, views[original.group]):
             data = encode_png(picture)
             problem = _shows_nothing_new(picture, data, seen)
             if problem:
@@ -155,8 +170,7 @@ def _photographs(usable: list[Original], splits: dict[str, str], params: Params,
             number[original.group] += 1
             yield {
                 "image_id": image_id,
-                "group": original.group,
-                "split": splits[original.group],
+                **places[original.group],
                 "image": {"bytes": data, "path": f"{image_id}.png"},
                 "width": picture.width,
                 "height": picture.height,
@@ -190,7 +204,13 @@ def _shows_nothing_new(picture: Image.Image, data: bytes, seen: dict[str, str]) 
     return None
 
 
-def _boxes(original: Original, image: Image.Image, params: Params, views: int) -> list[tuple[int, int, int, int]]:
+def _cut(original: Original, image: Image.Image, params: Params, views: int = 1) -> Iterator[tuple[Box, Image.Image]]:
+    """The windows of one original and what they show, as photographs do; more `views` of its group leave it the first of them."""
+    for left, top, width, height in _boxes(original, image, params, views):
+        yield (left, top, width, height), params.fit.apply(image.crop((left, top, left + width, top + height)))
+
+
+def _boxes(original: Original, image: Image.Image, params: Params, views: int) -> list[Box]:
     settings = params.photographs
     if settings.crops is None:
         return [(0, 0, *image.size)]
@@ -200,15 +220,14 @@ def _boxes(original: Original, image: Image.Image, params: Params, views: int) -
     return [(left, top, window, window) for left, top, window in squares]
 
 
-def _originals(usable: list[Original], splits: dict[str, str], params: Params) -> Iterator[dict]:
+def _originals(usable: list[Original], places: dict[str, dict[str, str]], params: Params) -> Iterator[dict]:
     for original, image, _ in read_originals(usable, params.images):
         shrink = min(1.0, LARGEST_ORIGINAL / min(image.size))
         size = (round(image.width * shrink), round(image.height * shrink))
         picture = image.resize(size, Image.Resampling.BICUBIC) if shrink < 1 else image
         yield {
             "file": original.file,
-            "group": original.group,
+            **places[original.group],
             "subject": original.subject,
-            "split": splits[original.group],
             "image": {"bytes": encode_png(picture), "path": f"{original.file}.png"},
         }

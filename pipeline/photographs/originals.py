@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from pipeline.registry import kind_module
 NO_SUBJECT = "a scene"
 """What training captions call a photograph that nobody has named."""
 LONGEST_ID = 200
-"""Characters; an id ends in `.png` as the name of an image inside Parquet, and must pass for a file name everywhere."""
+"""Bytes of UTF-8; an id ends in `.png` as the name of an image inside Parquet, and must pass for a file name everywhere."""
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of characters that control, format or end a line: ids that hold one look like others, or break a log."""
+JOINERS = "\u200c\u200d"
+"""Of these what the spelling of Persian and Indic words, and some emoji, cannot do without."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,12 @@ def find_originals(kind: str, source: Path) -> list[Original]:
 
 def id_problem(image_id: str) -> str | None:
     """Why an id cannot be used, or None. Ids are data, spaces and dots included, but must never lead anywhere as a path."""
-    if not image_id or image_id in (".", ".."):
+    if re.sub(rf"[\s{JOINERS}]", "", image_id) in ("", ".", ".."):
         return f"names nothing ({image_id!r})"
-    if len(image_id) > LONGEST_ID:
-        return f"has {len(image_id)} characters (at most {LONGEST_ID}; it starts {image_id[:40]!r})"
-    if "/" in image_id or "\\" in image_id or any(unicodedata.category(character) in ("Cc", "Cs") for character in image_id):
-        return f"holds a slash, a backslash or a control character ({image_id!r})"
+    if (length := len(image_id.encode("utf-8", "surrogatepass"))) > LONGEST_ID:
+        return f"has {length} bytes (at most {LONGEST_ID}; it starts {image_id[:40]!r})"
+    if any(character in "/\\" or unicodedata.category(character) in UNSEEN for character in image_id if character not in JOINERS):
+        return f"holds a slash, a backslash or an invisible character ({image_id!r})"
     return None
 
 

@@ -18,7 +18,7 @@ def assign_splits(groups: Iterable[str], shares: dict[str, float], seed: int) ->
     ordered = sorted(set(groups), key=lambda group: digest(seed, "split", group))
     if len(ordered) < len(SPLITS):
         raise UserError(
-            f"photographs.source: {len(ordered)} readable original(s), but train, validation and test need one each; "
+            f"photographs.source: {len(ordered)} original(s) that can be read and differ, but train, validation and test need one each; "
             "add photographs until there are at least 3"
         )
     validation = max(1, round(len(ordered) * shares["validation"]))

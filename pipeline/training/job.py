@@ -55,7 +55,7 @@ class Job:
         """Random square crops of the train split's originals (`seen`) or of all others, resampled to `side`."""
         random = np.random.default_rng([self.seed, seed])
         chosen = [row for row in self.originals if (row["split"] == "train") == seen]
-        share = {group: per_group // n for group, n in _views(chosen).items()}
+        share = {group: max(1, per_group // n) for group, n in _views(chosen).items()}
         images, groups, subjects = [], [], []
         for row in chosen:
             for _ in range(share[row["group"]]):

@@ -80,9 +80,10 @@ def test_missing_and_foreign_files_are_named(tmp_path):
     with pytest.raises(UserError, match="one/random.parquet is missing; run dvc repro"):
         read_features(tmp_path, ["one"], "random")
     (tmp_path / "one").mkdir()
-    pq.write_table(pa.table({"image_id": ["a"]}), tmp_path / "one/images.parquet")
-    with pytest.raises(UserError, match="one/images.parquet does not say which CLIP made it"):
-        read_features(tmp_path, ["one"])
+    for clip in (None, b'{"widths"', b"\xff{", b"3", b"{}", b'{"widths": 3}'):
+        pq.write_table(pa.table({"image_id": ["a"]}).replace_schema_metadata(clip and {"clip": clip}), tmp_path / "one/images.parquet")
+        with pytest.raises(UserError, match="one/images.parquet does not say which CLIP made it"):
+            read_features(tmp_path, ["one"])
 
 
 def test_the_schema_carries_the_clip():

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from pipeline.errors import UserError
+from pipeline.files import read_json
 from pipeline.records import RowReader, read_rows
 from tests.faults.killing import digests, ended, stage
 from tests.faults.writing import batches, work
@@ -20,6 +21,9 @@ def flipped(data: bytes) -> bytes:
 
 
 DAMAGE = {"a flipped bit": flipped, "truncated": lambda data: data[:-9], "empty": lambda data: b""}
+
+STAGES = ("", "{x: }", "{x: {outs: 3}}", "{x: {outs: [3]}}", "{x: {outs: [{}]}}", "{x: {outs: [{path: 3}]}}")
+TORN_LOCKS = ["<<<<<<< ours\nstages:\n=======\n", "", "[]", *(f"stages: {stages}" for stages in STAGES)]
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +66,20 @@ def test_a_damaged_shard_is_refused_with_its_name_and_the_remedy(damage, folder)
     with pytest.raises(UserError, match=sentence):
         reader = RowReader("data/counterparts", "counterparts", ["value"], key="id")
         [reader[item] for item in reader]
+    for lock in TORN_LOCKS:
+        Path("dvc.lock").write_text(lock)
+        with pytest.raises(UserError, match="put a sound copy in its place or make it again"):
+            list(read_rows("data/counterparts", "counterparts"))
     Path("dvc.lock").unlink()
     with pytest.raises(UserError, match="put a sound copy in its place or make it again"):
         list(read_rows("data/counterparts", "counterparts"))
+
+
+@pytest.mark.parametrize("content", [b'{"a": ', b"<<<<<<< ours\n{}\n=======\n", b"", b"\xff", b"[" * 100_000])
+def test_torn_and_half_merged_json_is_refused_with_its_name_and_the_remedy(content, tmp_path):
+    (tmp_path / "headline.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"headline\.json is no valid JSON; run dvc repro to make it again"):
+        read_json(tmp_path / "headline.json")
 
 
 def test_a_stage_that_meets_a_damaged_shard_ends_with_that_sentence(folder):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline import files
@@ -99,6 +100,25 @@ def test_a_file_larger_than_may_be_is_one_sentence_and_the_old_outs_stay(undistu
     code, out = at_work(tmp_path, folder=tmp_path, preexec_fn=limited)
     assert code == 1 and "grows larger than a file may be here" in sentence(out) and "/.work/faults/" in sentence(out)
     assert digests(tmp_path / "data") == undisturbed and not temporaries(tmp_path)
+
+
+WRITERS = {
+    "python": lambda path: path.write_bytes(bytes(ROOM)),
+    "pyarrow": lambda path: pq.write_table(table(list(ITEMS)), path),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_device_without_space_is_one_sentence_and_the_old_outs_stay(writer, undisturbed, tmp_path):
+    """The device that every Linux has for it, so that an error of the system is met where nothing may be mounted."""
+    work(tmp_path)
+    before, out = digests(tmp_path), tmp_path / "data/counterparts"
+    with pytest.raises(OSError) as full, replacing_folder(out) as folder:
+        (folder / "whole").write_bytes(b"new")
+        (folder / "torn").symlink_to("/dev/full")
+        WRITERS[writer](folder / "torn")
+    assert files.fault(full.value) == f"there is no space left for {out}; make room and run again, what is finished is kept"
+    assert digests(tmp_path) == before and not temporaries(tmp_path)
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "rename"])

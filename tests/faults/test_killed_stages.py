@@ -1,8 +1,7 @@
-"""A few kills of real stages at random moments: the outs end as those of a run that nothing disturbed."""
+"""Kills of real stages at random moments: the outs end as those of a run that nothing disturbed."""
 
 import random
 import shutil
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,13 +10,13 @@ import yaml
 
 from pipeline.records import write_table
 from tests.conftest import textured
-from tests.faults.killing import ROOT, digests, ended, kill, stage, temporaries
+from tests.faults.forks import Runs
+from tests.faults.killing import ROOT, digests, ended, stage, temporaries
 from tests.pipeline.benchmarks.test_import import write
 
 pytestmark = pytest.mark.faults
 PHOTOGRAPHS = "meine Fotos – 写真"
 STAGES = (("photographs",), ("package", "photographs"), ("benchmark", "other"))
-KILLS = 2
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +40,19 @@ def project(tmp_path_factory) -> Path:
 
 def test_kills_of_real_stages_leave_no_trace(project):
     chance = random.Random(4)
+    runs = Runs("tests.faults.staging", "datasets", "torch", "scipy.fft", "scipy.ndimage", "pyarrow.compute")
+
     for name, *arguments in STAGES:
-        began = time.monotonic()
-        code, out = ended(stage(name, *arguments, folder=project))
-        assert code == 0, out
-        lasts = time.monotonic() - began
-        undisturbed = digests(project)
-        for _ in range(KILLS):
-            process = stage(name, *arguments, folder=project)
-            time.sleep(chance.uniform(0.2, 1) * lasts)
-            kill(process.pid)
-            ended(process)
+        words = (str(project), f"stages.{name}", *arguments)
+        runs.start(*words)
+        assert runs.wait() == 0
+        undisturbed, kills = digests(project), 0
+        for kills, _ in enumerate(runs.killed(*words, chance=chance, growth=1.3), 1):
             seen = {path: found for path, found in digests(project).items() if ".tmp" not in path}
             assert seen.items() <= undisturbed.items(), "an out is there whole or not at all"
-        code, out = ended(stage(name, *arguments, folder=project))
-        assert code == 0, out
+        assert kills
         assert digests(project) == undisturbed and not temporaries(project)
+    runs.close()
 
 
 def test_two_runs_of_one_stage_at_once_do_not_disturb_each_other(project):

@@ -2,52 +2,31 @@
 
 import random
 import shutil
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from pipeline.store import WorkStore
-from tests.faults.killing import ROOT, digests, kill, temporaries
+from tests.faults.forks import Runs
+from tests.faults.killing import digests, kill, temporaries
 from tests.faults.writing import batches, table
 
 pytestmark = pytest.mark.faults
 LIVES, KILLS = 8, 5
 
 
-class Runs:
-    """Runs of `writing.work`, each forked from a program that has everything imported."""
-
-    def __init__(self):
-        command = [sys.executable, "-m", "tests.faults.writing"]
-        self.program = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def _ask(self, line: str) -> int:
-        self.program.stdin.write(line + "\n")
-        self.program.stdin.flush()
-        return int(self.program.stdout.readline())
-
-    def start(self, folder: Path) -> int:
-        return self._ask(str(folder))
-
-    def wait(self) -> int:
-        return self._ask("")
-
-
 @pytest.fixture(scope="module")
 def runs():
-    runs = Runs()
+    runs = Runs("tests.faults.writing")
     yield runs
-    runs.program.communicate()
+    runs.close()
 
 
 def test_forty_kills_of_the_store_and_the_writers_leave_no_trace(runs, tmp_path):
     chance = random.Random(40)
     folder = tmp_path / "ein Ordner – 写真"
     folder.mkdir()
-    runs.start(folder)
+    runs.start(str(folder))
     assert runs.wait() == 0
     undisturbed = digests(folder / "data")
     cells = batches(folder / ".work")
@@ -61,7 +40,7 @@ def test_forty_kills_of_the_store_and_the_writers_leave_no_trace(runs, tmp_path)
         for key in cells.keys:
             store._path(key).unlink()
         for _ in range(KILLS):
-            running = runs.start(folder)
+            running = runs.start(str(folder))
             moment = chance.uniform(0, 2 * len(cells.keys))  # in entries; from the last one on the outs are being written
             while sum(key in store for key in cells.keys) < min(int(moment), len(cells.keys)):
                 time.sleep(0.001)
@@ -73,7 +52,7 @@ def test_forty_kills_of_the_store_and_the_writers_leave_no_trace(runs, tmp_path)
             assert len([name for name in seen if name.startswith("counterparts/")]) in (0, 8)
             for key, made in expected.items():
                 assert key not in store or store.get(key).equals(made), "an entry is there whole or not at all"
-        runs.start(folder)
+        runs.start(str(folder))
         assert runs.wait() == 0
         assert digests(folder / "data") == undisturbed and not temporaries(folder)
     assert interrupted > LIVES * KILLS / 4, "kills hit runs at work"

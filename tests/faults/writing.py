@@ -1,15 +1,11 @@
 """What a long stage does, without a model: batches into a work store, then shards, features and a manifest as outs.
 
-As a program it forks such runs on demand, so that each starts at once: a line with a folder starts one and answers its
-process id, an empty line waits for it and answers its exit code.
+As a program it forks such runs on demand (see `forks`): a run's one word is its folder.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import sys
-import traceback
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +15,7 @@ from pipeline.files import replacing_folder, write_json
 from pipeline.processes import Processes
 from pipeline.records import write_shards, write_table
 from pipeline.store import WorkStore
+from tests.faults.forks import serve
 
 ITEMS = {f"photograph-{i}": str(i) for i in range(60)}
 SCHEMA = pa.schema([("id", pa.string()), ("value", pa.binary())])
@@ -49,28 +46,6 @@ def work(folder: Path, store: Path | None = None) -> None:
     write_json(folder / "data/manifest.json", {"rows": count})
 
 
-def serve() -> None:
-    table(list(ITEMS))  # pyarrow imports a second's worth at its first table; the runs are to have it already
-    running = None
-    for line in sys.stdin:
-        if folder := line.rstrip("\n"):
-            running = os.fork()
-            if running == 0:
-                _run(Path(folder))
-            print(running, flush=True)
-        else:
-            print(os.waitstatus_to_exitcode(os.waitpid(running, 0)[1]), flush=True)
-
-
-def _run(folder: Path) -> None:
-    os.setsid()
-    try:
-        work(folder)
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-
-
 if __name__ == "__main__":
-    serve()
+    table(list(ITEMS))  # pyarrow imports a second's worth at its first table; the runs are to have it already
+    serve(lambda folder: work(Path(folder)))

@@ -9,8 +9,11 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.damage import _recorded
 from pipeline.dataset import card
+from pipeline.files import read_json
 from pipeline.imagesets import ImageSet, read_image_set
+from pipeline.photographs.originals import LONGEST_ID, id_problem
 from pipeline.photographs.splits import SPLITS
 from pipeline.publication import card_files, read_record
 from tests.fuzz.hostile import FUZZ, TEXTS, VALUES, damaged, refused_or_read
@@ -100,6 +103,30 @@ def test_cards_name_nothing_outside(folder, content):
     (folder / "README.md").write_bytes(content)
     found = refused_or_read(lambda: card_files(folder), str(folder))
     assert found is None or all((folder / name).resolve().is_relative_to(folder.resolve()) for name in found[1])
+
+
+@given(damaged(json.dumps(RECORD).encode()) | st.binary(max_size=20))
+@settings(FUZZ)
+def test_damaged_json(folder, content):
+    (folder / "metrics.json").write_bytes(content)
+    refused_or_read(lambda: read_json(folder / "metrics.json"), "metrics.json")
+
+
+@given(damaged(dumped({"schema": "2.0", "stages": {"a": {"outs": [{"path": "data/a"}]}}})) | VALUES.map(dumped).filter(bool))
+@settings(FUZZ)
+def test_damaged_records_of_stages(folder, content):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.damage.LOCK", folder / "dvc.lock")
+        (folder / "dvc.lock").write_bytes(content)
+        assert all(isinstance(text, str) for pair in _recorded() for text in pair)
+
+
+@given(TEXTS | st.text(alphabet="a.\u200c\u200d\u202e\u2028\x85/\\é"))
+@settings(FUZZ, max_examples=150)
+def test_an_id_is_one_visible_name(image_id):
+    if id_problem(image_id) is None:
+        assert len(image_id.encode()) <= LONGEST_ID and len(image_id.splitlines()) == 1 and PurePosixPath(image_id).name == image_id
+        assert image_id.replace("\u200c", "").replace("\u200d", "").strip()
 
 
 def test_a_record_or_a_card_that_is_a_folder(tmp_path):

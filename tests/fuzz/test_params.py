@@ -119,6 +119,9 @@ def put(value, *place):
 @example(put("x" * 5000, "clip", "model", "kind"))
 @example(put(["x" * 5000], "photographs", "kind"))
 @example(put("a\nb\x1b[2J", "seed"))
+@example(put("data/a\nb\u202e", "work"))
+@example(put("a\0b", "work"))
+@example(put(DEFAULT["generators"]["patch-match"], "generators", "x" * 5000))
 @settings(FUZZ, max_examples=40)
 def test_any_change(path, params):
     try:

@@ -75,6 +75,8 @@ FAULTS = [
         "latent-unet.model.autoencoder.wide: is not a parameter; did you mean 'width'",
     ),
     (put("generators/Flux.1", DEFAULT["generators"]["patch-match"]), "generators.Flux.1: use lower-case letters"),
+    (put(f"generators/{'x' * 65}", DEFAULT["generators"]["patch-match"]), "generators.x+: use lower-case letters.* at most 64"),
+    *((put("work", place), f"work: '{place}' lies in .*choose another") for place in ("data", "data/work", "x/../metrics", "./plots/")),
     (put("generators/all", DEFAULT["generators"]["patch-match"]), "generators.all: .*taken"),
     (both(put("generators", {}), put("benchmarks", {})), "generators: no generator and no benchmark is left"),
     (put("benchmarks/latent-unet", DEFAULT["benchmarks"]["autoregressive-crops"]), "benchmarks.latent-unet: 'latent-unet' is taken"),

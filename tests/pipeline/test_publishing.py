@@ -127,6 +127,18 @@ def test_a_dataset_packaged_before_there_was_a_pixel_hash_is_named(dataset, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
+@pytest.mark.parametrize("damage", [b"", b"no Parquet at all"], ids=["empty", "other"])
+@pytest.mark.parametrize("source", [PHOTOGRAPHS, "flux1-dev"])
+def test_a_damaged_shard_is_named_and_nothing_is_published(dataset, tmp_path, source, damage):
+    broken = tmp_path / "broken"
+    shutil.copytree(dataset, broken)
+    for shard in (broken / source).glob("*.parquet"):
+        shard.write_bytes(damage)
+    with pytest.raises(UserError, match=rf"{source}/\w+-00000\.parquet is damaged \(.*\); put a sound copy in its place"):
+        publish(broken, str(tmp_path / "published"), without_photographs=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
 def photographs_found_in(folder):
     """Ids of photographs of whose file a piece lies in the folder's files, as they are or as their columns hold them."""
     values = list(contents(folder).values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from detector.page.audit import audit
-from tests.detector.page.reports import around, made_audit, made_report, written
+from tests.detector.page.reports import made_audit, made_report, probed, written
 
 
 def section(found: dict, families: dict | None = None):
@@ -39,24 +39,42 @@ def test_a_broken_rule_is_named_and_nothing_is_said_to_hold():
 def test_only_what_is_surely_above_chance_is_a_warning():
     made = section(made_audit())
     (warning,) = [sentence for sentence in made.sentences if sentence.startswith("Warning")]
-    assert warning == "Warnings, with their AUROC: by header alone: crops (0.98); by spectrum alone: first (0.90)."
-    probed = cells(made, "What a classifier")
-    assert probed["first"]["spectrum"] == ("0.90", ("0.85\u00a0to\u00a00.95", "warning")) and probed["second"]["spectrum"] == ("–", ())
-    warned = [(name, column) for name, row in probed.items() for column, (_, below) in row.items() if "warning" in below]
+    assert warning == "Warnings, with their AUROC: by header alone: crops (0.98); by spectrum alone: first (0.90, within pairs 0.94)."
+    shown = cells(made, "What a classifier")
+    below = ("0.85\u00a0to\u00a00.95", "within pairs 0.94", "0.89\u00a0to\u00a00.99", "warning")
+    assert shown["first"]["spectrum"] == ("0.90", below) and shown["second"]["spectrum"] == ("–", ())
+    assert shown["crops"]["header"] == ("0.98", ("0.96\u00a0to\u00a01.00", "warning")), "no pairs"
+    warned = [(name, column) for name, row in shown.items() for column, (_, below) in row.items() if "warning" in below]
     assert warned == [("first", "spectrum"), ("crops", "header")]
+
+
+def test_what_shows_within_pairs_only_is_a_warning_as_well():
+    found = made_audit()
+    found["second"]["probes"] |= {"caption": probed(0.5, 0.0, within=0.51), "bytes_per_pixel": probed(0.53, 0.02, within=0.98)}
+    made = section(found)
+    (warning,) = [sentence for sentence in made.sentences if sentence.startswith("Warning")]
+    assert "by bytes per pixel alone: second (0.53, within pairs 0.98)" in warning
+    assert "by caption alone: second (0.50, within pairs 0.51)" in warning
+    shown = cells(made, "What a classifier")
+    assert shown["second"]["bytes per pixel"][1][-1] == shown["second"]["caption"][1][-1] == "warning"
 
 
 def test_no_warning_is_no_proof():
     found = made_audit()
     found.pop("benchmarks")
-    found["first"]["probes"]["spectrum"] = around("AUROC", 0.56, 0.02)  # sure to be above 0.5, and worth nothing
-    (told,) = [sentence for sentence in section(found).sentences if sentence.startswith("No warning")]
+    found["first"]["probes"]["spectrum"] = probed(0.56, 0.02)  # sure to be above 0.5, and worth nothing
+    sentences = section(found).sentences
+    (told,) = [sentence for sentence in sentences if sentence.startswith("No warning")]
     assert "does not say that all of it is chance" in told
+    assert "Below 0.5, what was learned of some originals misleads about others." in " ".join(sentences)
 
 
 def test_the_jpeg_history_is_told_with_what_was_measured_of_it():
     (history,) = [sentence for sentence in section(made_audit()).sentences if "history of their own JPEG" in sentence]
-    assert "AUROC 0.45 (second, 0.35\u00a0to\u00a00.55) to 0.55 (first, 0.45\u00a0to\u00a00.65)." in history
+    assert (
+        "AUROC 0.45 (second, 0.35\u00a0to\u00a00.55, within pairs 0.35) to 0.55 (first, 0.45\u00a0to\u00a00.65, within pairs 0.55)."
+        in history
+    )
     assert "has its final size already is not resampled and keeps its grid" in history
 
 

@@ -26,6 +26,8 @@ def cue(image_id: str, group: str, label: int, changed: dict) -> dict:
         "height": 64,
         "encoder": "deflate",
         "metadata": [],
+        "ours": None,
+        "pixels_sha256": "0",
         "bytes_per_pixel": 2.0,
         "spectrum": [0.0] * BINS,
         "blockiness": [1.0] * SIZE,

@@ -12,7 +12,7 @@ from detector.probes.spectrum import BINS
 from tests.detector.probes.made import noise, pairs
 
 DRAWS = Draws(100, 1)
-CHANCE = {"AUROC": 0.5, "AUROC_low": 0.5, "AUROC_high": 0.5}
+CHANCE = {f"{key}{side}": 0.5 for key in ("AUROC", "paired_win_rate") for side in ("", "_low", "_high")}
 
 
 def various(number: int, group: str) -> dict:
@@ -47,9 +47,29 @@ def test_a_planted_leak_is_found_by_the_probe_that_looks_there_and_by_no_other(l
     probe, counterpart = LEAKS[leak]
     cues = pairs(various, counterpart)
     found = probes(cues, DRAWS)
-    assert found.pop(probe)["AUROC_low"] > 0.95
+    leaking = found.pop(probe)
+    assert leaking["AUROC_low"] > 0.95 and leaking["paired_win_rate_low"] > 0.95
     assert set(map(str, found.values())) == {str(CHANCE)}
     assert len(header_differences(cues)) == (40 if probe == "header" else 0)
+
+
+SHIFTS = {
+    "bytes_per_pixel": lambda shift: lambda number, group: {"bytes_per_pixel": number + shift},
+    "spectrum": lambda shift: lambda number, group: {"spectrum": noise(number, BINS, shift)},
+    "blockiness": lambda shift: lambda number, group: {"blockiness": noise(number, SIZE, shift)},
+}
+
+
+@pytest.mark.parametrize("probe", SHIFTS)
+def test_a_small_shift_of_every_counterpart_is_missed_by_auroc_and_found_within_pairs(probe):
+    found = probes(pairs(SHIFTS[probe](0.0), SHIFTS[probe](0.02)), DRAWS)[probe]
+    assert max(found["AUROC"], found["AUROC_low"]) < 0.55, "no warning (see detector.page.audit)"
+    assert found["paired_win_rate"] == found["paired_win_rate_low"] == found["paired_win_rate_high"] == 1.0
+
+
+def test_a_shift_in_three_of_four_pairs_wins_three_of_four_and_is_as_sure_as_groups_agree():
+    found = probes(pairs(various, lambda n, group: {"bytes_per_pixel": n % 7 + (0.2 if n % 4 else -0.1)}), DRAWS)["bytes_per_pixel"]
+    assert found["paired_win_rate"] == 0.75 and found["paired_win_rate_low"] < 0.75 < found["paired_win_rate_high"]
 
 
 def test_one_pair_with_another_header_is_named():
@@ -78,4 +98,4 @@ def test_captions_without_a_word_are_no_fault():
 def test_groups_that_hold_one_label_each_are_measured_as_well():
     """As in many benchmarks."""
     cues = pairs(lambda number, group: {}, lambda number, group: {"group": f"{group} made", "format": "JPEG"})
-    assert probes(cues, DRAWS)["header"]["AUROC"] == 1.0
+    assert probes(cues, DRAWS)["header"] == {"AUROC": 1.0, "AUROC_low": 1.0, "AUROC_high": 1.0}, "and have no pairs"

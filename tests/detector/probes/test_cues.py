@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 from detector.probes.blockiness import SIZE, blockiness
-from detector.probes.cues import CueCollector, pairs_of, read_cues
+from detector.probes.cues import CueCollector, encoded_otherwise, pairs_of, read_cues
 from detector.probes.spectrum import BINS, FLOOR, log_spectrum, luminance
-from pipeline.audit.headers import Header
+from pipeline.audit.headers import Header, read_header
+from pipeline.images import decode_png, encode_png
 from tests.conftest import textured
 from tests.detector.probes.made import pairs
+from tests.pipeline.audit.encodings import png, saved
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 160), (700, 520)])
@@ -82,6 +84,7 @@ def test_what_was_looked_at_survives_the_file(tmp_path):
     assert found == read_cues(tmp_path).to_pylist()[0]
     assert (found["image_id"], found["group"], found["split"], found["label"], found["prompt"]) == ("a", "g", "test", 1, None)
     assert (found["width"], found["height"], found["bytes_per_pixel"], found["metadata"]) == (3, 2, 1.0, ["exif", "icc"])
+    assert (found["ours"], found["pixels_sha256"]) == (None, None)
     CueCollector().write(tmp_path)
     assert len(read_cues(tmp_path)) == 0
 
@@ -97,3 +100,37 @@ def test_only_pairs_take_part_and_each_once():
     assert found["image_id"].to_pylist() == ["20", "3", "5"] * 2 and found["label"].to_pylist() == [0, 0, 0, 1, 1, 1]
     assert found["group"].to_pylist() == ["g0", "g3", "g5"] * 2, "a wrong row is the hard rules' to name"
     assert len(pairs_of(photographs, made.slice(0, 0))) == 0
+
+
+def test_bytes_that_our_encoder_does_not_make_are_told_from_its_own_behind_one_header():
+    picture = textured(5, 64, 64)
+    ours = encode_png(picture)
+    files = {
+        "ours": ours,
+        "unfiltered": png(np.asarray(picture)),
+        "another level": saved(picture, "PNG", compress_level=5),
+        "not tried": ours,
+    }
+    assert len({read_header(data).encoder for name, data in files.items() if name != "another level"}) == 1
+    collector = CueCollector({name for name in files if name != "not tried"})
+    for name, data in files.items():
+        row = {
+            "image_id": name,
+            "group": "g",
+            "split": "test",
+            "source": "made",
+            "label": 1,
+            "image": {"bytes": data},
+            "pixels_sha256": "5",
+        }
+        collector.look(row, read_header(data), decode_png(data))
+    found = collector.table()
+    assert found["ours"].to_pylist() == [True, False, False, None] and found["pixels_sha256"].to_pylist() == ["5"] * 4
+
+
+@pytest.mark.parametrize(
+    ("real", "made", "named"), [(True, True, []), (False, False, []), (None, None, []), (True, False, ["7"]), (False, True, ["7"])]
+)
+def test_within_a_pair_both_images_are_our_encoder_s_or_neither_is(real, made, named):
+    found = pairs(lambda n, group: {"ours": real if n == 7 else True}, lambda n, group: {"ours": made} if n == 7 else {})
+    assert encoded_otherwise(found) == named

@@ -14,7 +14,10 @@ ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (
 
 
 def png(pixels: np.ndarray, level: int = 6, depth: int = 8, interlaced: bool = False, extra: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
-    """A PNG of uint8 H x W x 3; `extra` chunks (type, content) stand before the pixels. The defaults encode as the project does."""
+    """A PNG of uint8 H x W x 3; `extra` chunks (type, content) stand before the pixels.
+
+    No line is filtered, as the project's encoder does with most of them: the defaults give its header and other bytes.
+    """
     height, width, _ = pixels.shape
     values = pixels if depth == 8 else (pixels.astype(np.uint16) * 257).astype(">u2")
     passes = [values[top::down, left::across] for top, left, down, across in ADAM7] if interlaced else [values]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipeline.audit.headers import Header, read_header
@@ -21,7 +22,14 @@ OURS = encode_png(PICTURE)
 def test_a_png_of_ours_carries_nothing_but_pixels():
     expected = "8 bits, colour type 2, interlace 0, IDAT IEND IHDR, zlib 789c"
     assert read_header(OURS) == Header("PNG", "RGB", 48, 32, expected, ())
-    assert read_header(png(PIXELS)) == read_header(OURS)
+    assert read_header(png(PIXELS)) == read_header(OURS) and png(PIXELS) != OURS, "filters are no header's to show"
+
+
+def test_what_pillow_hides_of_a_mode_is_said():
+    clear = (b"tRNS", b"\0\1\0\2\0\3")
+    files = [OURS, png(PIXELS, depth=16), png(PIXELS, extra=(clear,)), png(PIXELS, depth=16, extra=(clear,))]
+    assert [read_header(data).mode for data in files] == ["RGB", "RGB;16", "RGB+tRNS", "RGB;16+tRNS"]
+    assert read_header(saved(Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257), "PNG")).mode == "I;16"
 
 
 @pytest.mark.parametrize(

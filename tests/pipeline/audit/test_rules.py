@@ -46,7 +46,10 @@ def columns(**values):
     return lambda row: {**row, **values}
 
 
-ENCODER, METADATA, PNG = "encoder settings are the photograph's", "no metadata", "format is PNG and mode RGB"
+ENCODER, METADATA, PNG = "encoder settings are the photograph's", "no metadata", "format is PNG and mode 8-bit RGB"
+CLEAR = (b"tRNS", b"\0\1\0\2\0\3")
+SAME = "no two images show the same pixels"
+DROPPED = "what was dropped is a photograph without a counterpart"
 SIZE, BLANK, MODE = "the size is the photograph's", "not blank", "format and mode are the photograph's"
 FAMILY, OWN_FAMILY = "all rows name one family and mode", "family and mode are a generator's"
 DEFECTS = {
@@ -62,7 +65,8 @@ DEFECTS = {
     "bytes after the end": (lambda row: with_file(row, row["image"]["bytes"] + b"more"), {METADATA}),
     "another compression": (lambda row: with_file(row, png(pixels(row), level=9)), {ENCODER}),
     "interlaced": (lambda row: with_file(row, png(pixels(row), interlaced=True)), {ENCODER}),
-    "16 bits": (lambda row: with_file(row, png(pixels(row), depth=16)), {ENCODER}),
+    "16 bits": (lambda row: with_file(row, png(pixels(row), depth=16)), {PNG, MODE, ENCODER}),
+    "a transparent colour": (lambda row: with_file(row, png(pixels(row), extra=(CLEAR,))), {PNG, MODE, ENCODER}),
     "truncated": (lambda row: with_file(row, row["image"]["bytes"][:-200]), {"the image decodes"}),
     "empty": (lambda row: with_file(row, b""), {"the image decodes"}),
     "no image": (lambda row: {**row, "image": None, "sha256": sha256(b"")}, {"the image decodes"}),
@@ -123,11 +127,17 @@ def test_missing_and_repeated_rows_are_named_but_a_counted_drop_is_not(tmp_path)
     assert breaches == {
         "every photograph has its counterpart": ["d-1"],
         "ids are unique": ["a-0"],
-        "no two images have the same bytes": ["a-0"],
+        SAME: ["a-0"],
     }
     result = audit_source(tmp_path, "bad", [{"image_id": "d-1", "reason": "blank"}])
     assert (result["dropped"], result["reasons"]) == (1, {"blank": 1})
-    assert "every photograph has its counterpart" not in result["breaches"]
+    assert not {"every photograph has its counterpart", DROPPED} & set(result["breaches"])
+
+
+def test_what_is_dropped_is_a_photograph_that_exists_and_has_no_counterpart(tmp_path):
+    write_dataset(tmp_path, ["good"])
+    dropped = [{"image_id": image_id, "reason": "blank"} for image_id in ("nobody-0", "a-1")]
+    assert audit_source(tmp_path, "good", dropped)["breaches"] == {DROPPED: ["a-1", "nobody-0"]}
 
 
 def test_reasons_of_drops_are_counted(tmp_path):
@@ -136,11 +146,18 @@ def test_reasons_of_drops_are_counted(tmp_path):
     assert audit_source(tmp_path, "good", dropped)["reasons"] == {"blank": 2, "out of memory": 1}
 
 
-def test_all_images_of_the_same_bytes_are_named(tmp_path):
+@pytest.mark.parametrize("encode", [lambda data: data, lambda data: png(decode_png(data))])
+def test_all_images_of_the_same_pixels_are_named_whatever_their_bytes(tmp_path, encode):
     def copied(rows):
-        return replaced(rows, "c-0", lambda row: with_file(row, rows[1]["image"]["bytes"]))
+        return replaced(rows, "c-0", lambda row: with_file(row, encode(rows[1]["image"]["bytes"])))
 
-    assert audit_with(tmp_path, copied) == {"no two images have the same bytes": ["a-1", "c-0"]}
+    assert audit_with(tmp_path, copied) == {SAME: ["a-1", "c-0"]}
+
+
+def test_images_without_a_sound_hash_of_their_pixels_are_no_duplicates(tmp_path):
+    assert audit_with(tmp_path, lambda rows: [row | {"pixels_sha256": None} for row in rows]).keys() == {
+        "the hash of the pixels is the image's"
+    }
 
 
 def test_a_photograph_that_passes_for_a_counterpart_is_named(tmp_path):
@@ -152,7 +169,7 @@ def test_a_photograph_that_passes_for_a_counterpart_is_named(tmp_path):
         return replaced(rows, "a-1", lambda row: with_file(row, photographs["a-1"])) if name == "bad" else rows
 
     write_dataset(tmp_path, ["bad"], damage)
-    assert audit_source(tmp_path, "bad", [])["breaches"] == {"no two images have the same bytes": ["a-1"]}
+    assert audit_source(tmp_path, "bad", [])["breaches"] == {SAME: ["a-1"]}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +181,8 @@ def test_a_photograph_that_passes_for_a_counterpart_is_named(tmp_path):
         (columns(split="test"), {"no group lies in two splits"}),
         (lambda row: with_file(row, png(np.zeros((64, 64, 3), np.uint8))), {BLANK}),
         (lambda row: with_file(row, saved(picture(row), "JPEG", exif=exif())), {PNG, METADATA}),
+        (lambda row: with_file(row, png(pixels(row), depth=16)), {PNG}),
+        (lambda row: with_file(row, png(pixels(row), extra=(CLEAR,))), {PNG}),
         (columns(pixels_sha256=None), {"the hash of the pixels is the image's"}),
     ],
 )
@@ -172,14 +191,17 @@ def test_defects_of_photographs_are_named_too(tmp_path, change, rules):
     assert set(breaches) == rules and all("a-1" in ids for ids in breaches.values())
 
 
-def test_nearly_the_same_photograph_in_two_splits_is_named(tmp_path):
+def test_nearly_the_same_photograph_in_two_groups_is_named(tmp_path):
     def copied(rows):
         near = picture(rows[0]).crop((1, 1, 63, 63)).resize((64, 64))
-        rows = replaced(rows, "a-1", lambda row: with_file(row, png(np.asarray(near))))  # shares the split: no leak
-        return replaced(rows, "d-0", lambda row: with_file(row, png(np.asarray(near) // 10 * 9 + 20)))
+        rows = replaced(rows, "a-1", lambda row: with_file(row, png(np.asarray(near))))
+        return replaced(rows, copy, lambda row: with_file(row, png(np.asarray(near) // 10 * 9 + 20)))
 
-    breaches = audit_with(tmp_path, copied, "photographs")
-    assert breaches == {"no two splits hold nearly the same photograph": ["a-0", "a-1", "d-0"]}
+    for copy in ("b-0", "d-0"):  # of the same split: folds are dealt by group; and of another
+        breaches = audit_with(tmp_path / copy, copied, "photographs")
+        assert breaches == {"no two groups hold nearly the same photograph": ["a-0", "a-1", copy]}
+    copy = "a-0"
+    assert audit_with(tmp_path / "one group", copied, "photographs") == {}
 
 
 def test_smooth_photographs_of_different_originals_are_not_nearly_the_same(tmp_path):

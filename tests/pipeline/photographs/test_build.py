@@ -245,20 +245,53 @@ def expected_splits(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("crops", [None, 3])
-def test_a_near_duplicate_that_would_lie_in_another_split_is_set_aside(copied, tmp_path, crops):
+def test_near_duplicates_are_one_group_before_splits_are_assigned_and_nothing_is_lost(copied, tmp_path, crops):
     report = build_photographs(params(copied, crops=crops), tmp_path / "out")
+    rows = list(read_rows(tmp_path / "out", "photographs"))
+    splits = assign_splits((f"a{seed}" for seed in range(10)), {"train": 0.6, "validation": 0.15, "test": 0.25}, params(copied).seed)
+    assert not report.set_aside and report.grouped == [{"file": f"b{seed}.png", "group": f"a{seed}"} for seed in range(10)]
+    assert {row["group"]: row["split"] for row in rows} == splits, "of what differs, not of files"
+    for row in rows:
+        assert (row["group"], row["split"]) == (f"a{row['image_id'][1]}", splits[f"a{row['image_id'][1]}"])
+    if crops:
+        training = {row["file"]: row["group"] for row in read_rows(tmp_path / "out", "originals", ["file", "group"])}
+        assert training == {f"{which}{seed}": f"a{seed}" for which in "ab" for seed in range(10)}
+
+
+@pytest.mark.parametrize("crops", [None, 3])
+def test_being_grouped_changes_neither_ids_nor_pictures(copied, tmp_path, crops):
+    both = built(params(copied, crops=crops), tmp_path / "both")
+    for path in copied.glob("a*"):
+        path.unlink()
+    alone = built(params(copied, crops=crops), tmp_path / "alone")
+    assert {image_id for image_id in both if image_id.startswith("b")} == set(alone) and len(alone) == len(both) / 2
+    assert all(both[image_id]["image"] == row["image"] for image_id, row in alone.items())
+
+
+def test_splits_that_were_given_before_stay_and_only_near_duplicates_across_them_are_set_aside(copied, tmp_path):
+    report = build_photographs(params(copied, crops=None, limit=20), tmp_path / "out")
     splits = expected_splits(copied)
     crossing = [seed for seed in range(10) if splits[f"a{seed}"] != splits[f"b{seed}"]]
     assert 2 <= len(crossing) <= 8
-    reason = "nearly the same picture as a{0}.png, which lies in {1}"
-    expected = [{"file": f"b{seed}.png", "reason": reason.format(seed, splits[f"a{seed}"])} for seed in crossing]
-    assert sorted(map(str, report.set_aside)) == sorted(map(str, expected))
-    rows = list(read_rows(tmp_path / "out", "photographs", ["group", "split"]))
-    assert {row["group"] for row in rows} == set(splits) - {f"b{seed}" for seed in crossing}
-    assert all(row["split"] == splits[row["group"]] for row in rows), "who stays, stays in its split"
-    if crops:
-        training = {row["file"] for row in read_rows(tmp_path / "out", "originals", ["file"])}
-        assert training == {row["group"] for row in rows}, "models are not trained on it either"
+    rows = {row["image_id"]: row for row in read_rows(tmp_path / "out", "photographs")}
+    for seed in crossing:
+        (item,) = (item for item in report.set_aside if item["file"][1] == str(seed))
+        (stays,) = (image_id for image_id in rows if image_id[1] == str(seed))
+        assert item["reason"] == f"nearly the same picture as {stays}.png, which lies in {splits[stays]}"
+        assert rows[stays]["group"] == stays
+    assert len(report.set_aside) == len(crossing) and len(report.grouped) == 10 - len(crossing)
+    assert len({row["group"] for row in rows.values()}) == 10 and all(row["split"] == splits[i] for i, row in rows.items())
+
+
+def test_official_splits_stay_as_they_are(image_set, tmp_path):
+    table = tmp_path / "set/test/metadata.csv"
+    nearly(0).save(table.parent / "copy.png")
+    textured(12).point(lambda value: min(255, value + 8)).save(table.parent / "other.png")
+    table.write_text(table.read_text() + "copy.png,copy,real,far,CC0\nother.png,other,real,near,CC0\n")
+    report = build_photographs(params(image_set, "hub", crops=None, splits=None), tmp_path / "out")
+    assert [item["reason"].split(" as ")[1] for item in report.set_aside] == ["real0.png, which lies in train"]
+    assert report.grouped == [{"file": "other.png", "group": "scene 3"}]
+    assert splits_of(tmp_path / "out")["other"] == "test"
 
 
 def test_a_limit_keeps_what_a_smaller_one_kept_among_near_duplicates(copied, tmp_path):
@@ -275,11 +308,13 @@ def test_a_limit_keeps_what_a_smaller_one_kept_among_near_duplicates(copied, tmp
         assert crops or lasting == {str(seed) for seed in range(10)}, "of every two at least one stays"
 
 
-def test_a_split_that_near_duplicates_leave_empty_is_an_error(tmp_path):
+def test_pictures_that_are_all_nearly_the_same_are_too_few(tmp_path):
     for number in range(3):
         textured(1, 300 + number, 240 + number).save(tmp_path / f"p{number}.png")
-    with pytest.raises(UserError, match=r"none of them lies in \w+ or \w+ \(2 set aside\); add photographs"):
+    with pytest.raises(UserError, match=r"1 original\(s\) that can be read and differ, but train, validation and test need one each"):
         build_photographs(params(tmp_path, crops=None), tmp_path / "out")
+    with pytest.raises(UserError, match=r"none of them lies in \w+ or \w+ \(2 set aside\); add photographs, or raise the limit"):
+        build_photographs(params(tmp_path, crops=None, limit=3), tmp_path / "out")
 
 
 def test_the_limits_on_images_apply_to_photographs(folder, tmp_path):

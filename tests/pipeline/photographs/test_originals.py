@@ -114,12 +114,18 @@ def test_a_folders_id_is_never_a_path(name):
     assert set(slug(name)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-@pytest.mark.parametrize("image_id", ["a/b", "a\\b", "a\0b", "a\nb", "", ".", "..", "x" * 201, "\udc80"])
+@pytest.mark.parametrize(
+    "image_id",
+    ["a/b", "a\\b", "a\0b", "a\nb", "", ".", "..", "x" * 201, "é" * 101, "\udc80", "\u202egnp", "a\u200bb", "a\u2028b", "\ufeffa"],
+)
 def test_an_id_that_could_lead_somewhere_is_refused(image_id):
     assert id_problem(image_id)
 
 
-@pytest.mark.parametrize("image_id", ["2017-07-27 16.21.36", "rick-barrett-110145 (1)", "IMG_20170102_153521", "ä", "x" * 200])
+@pytest.mark.parametrize(
+    "image_id",
+    ["2017-07-27 16.21.36", "rick-barrett-110145 (1)", "IMG_20170102_153521", "ä", "x" * 200, "می\u200cخواهم", "क्\u200dष", "写真", "ภาพที่"],
+)
 def test_an_id_may_hold_spaces_dots_and_parentheses(image_id):
     assert id_problem(image_id) is None
 
