@@ -43,7 +43,7 @@ class Runs:
         return self._ask((), most)
 
     def killed(self, *words: str, chance: random.Random, growth: float) -> Iterator[None]:
-        """Run again and again, and kill each time later, until a run ends before; yields after each kill.
+        """Run again and again, and kill each time later, until a run ends before; yields after each kill, of which there is one.
 
         So the kills are spread over however long it takes here, the last one hits its second half or so, and none comes
         when it has ended.
@@ -54,7 +54,7 @@ class Runs:
             yield
             moment *= growth
             self.start(*words)
-        assert code == 0, words
+        assert code == 0 and moment > FIRST, "a kill hit it at work, and it went on to its end"
 
     def close(self) -> None:
         self.program.communicate()

@@ -30,6 +30,7 @@ if "NOBODY" in os.environ:
     table(list(ITEMS))  # while what it imports may still be read
     os.setuid(65534)
 stages.run.load_params = lambda: None
+__spec__ = stages.run.__spec__  # a stage is a module, and is named by it
 stages.run.run(lambda params, folder, *store: work(Path(folder), *map(Path, store)))
 """
 """`writing.work` as a stage; its parameters are read from nowhere."""
