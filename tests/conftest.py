@@ -8,6 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+LONGEST_FIRST = ("test_pipeline.py", "test_paper_profile.py", "test_published_profile.py")
+"""Files that take minutes: begun last, one of them would run alone at the end while the other processes wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.name) if item.path.name in LONGEST_FIRST else len(LONGEST_FIRST))
+
 
 def textured(seed: int, width: int = 200, height: int = 160) -> Image.Image:
     """A picture with structure at several scales, different for each seed: not a photograph, but compressible like one."""
