@@ -28,7 +28,7 @@ class World:
     """Photographs, captions and a model in a folder, with parameters of the default profile; `change` edits any of it."""
 
     def __init__(self, folder: Path):
-        self.folder, self.params, self.library, self.device = folder, copy.deepcopy(DEFAULT), "1.0", "cpu"
+        self.folder, self.params, self.version, self.device = folder, copy.deepcopy(DEFAULT), "1.0", "cpu"
         self.photographs = {image_id: textured(number, 32, 32) for number, image_id in enumerate(IDS)}
         self.groups, self.prompts = dict.fromkeys(IDS, "g"), {image_id: f"A photo of {image_id}" for image_id in IDS}
         self.splits, self.weights, self.order, self.captioner = dict.fromkeys(IDS, "train"), b"weights", IDS, b"captioner"
@@ -58,7 +58,7 @@ class World:
 
 def patched(monkeypatch, module, world: World) -> None:
     monkeypatch.setattr(module, "device_name", lambda: world.device)
-    monkeypatch.setattr(module, "versions", lambda *names: dict.fromkeys(names, world.library))
+    monkeypatch.setattr(module, "versions", lambda *names: dict.fromkeys(names, world.version))
 
 
 def of_counterparts(world: World, monkeypatch) -> set[str]:
@@ -144,7 +144,7 @@ MATTERS = [
     (of_features, "strength of an alteration", put([33], "views", "altered", "jpeg")),
     *[(of, "model", attribute("weights", b"others")) for of in (of_counterparts, of_features)],
     *[(of, "device", attribute("device", "a GPU")) for of in (of_counterparts, of_captions, of_features)],
-    *[(of, "libraries", attribute("library", "2.0")) for of in (of_counterparts, of_captions, of_features)],
+    *[(of, "libraries", attribute("version", "2.0")) for of in (of_counterparts, of_captions, of_features)],
 ]
 ALL = (of_counterparts, of_captions, of_features)
 

@@ -57,7 +57,7 @@ def test_odd_addresses_and_short_passwords_strike_out_no_words(monkeypatch, endp
 
 def test_every_handler_and_the_last_traceback_hold_no_secret(monkeypatch, capsys):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    factory, logger, text = logging.getLogRecordFactory(), logging.getLogger("some.library"), io.StringIO()
+    factory, logger, text = logging.getLogRecordFactory(), logging.getLogger("somebody"), io.StringIO()
     handler = logging.StreamHandler(text)  # a library's own
     logger.addHandler(handler)
     try:
