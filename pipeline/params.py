@@ -19,6 +19,7 @@ from pipeline.alterations import Views
 from pipeline.errors import UserError
 from pipeline.fit import Fit
 from pipeline.images import Limits
+from pipeline.param_faults import KeyedError, fault_of, nested
 from pipeline.photographs import sources
 from pipeline.registry import kind_module, kinds
 from pipeline.schema import ReleaseDate, Strict
@@ -140,7 +141,7 @@ class Generator(Strict):
             module = _kind_module(value["kind"], generators)
             if value.get("mode") in MODES and value["mode"] not in module.MODES:
                 raise KeyedError("mode", f"kind {value['kind']!r} makes {' or '.join(module.MODES)}, not {value['mode']!r}")
-            settings = _nested("settings", module.Settings, value.get("settings") or {})
+            settings = nested("settings", module.Settings, value.get("settings") or {})
             if hasattr(module, "check") and value.get("mode") in MODES:  # what settings and mode must have in common
                 try:
                     module.check(value.get("mode"), settings)
@@ -174,7 +175,7 @@ class Benchmark(Strict):
     def _settings(cls, value: Any) -> Any:
         if isinstance(value, dict) and "kind" in value:
             module = _kind_module(value["kind"], benchmarks)
-            return {**value, "settings": _nested("settings", module.Settings, value.get("settings") or {})}
+            return {**value, "settings": nested("settings", module.Settings, value.get("settings") or {})}
         return value
 
 
@@ -271,14 +272,6 @@ class Params(Strict):
         return self
 
 
-class KeyedError(ValueError):
-    """A fault whose key lies below the block being checked."""
-
-    def __init__(self, key: str, message: str):
-        super().__init__(message)
-        self.key = key
-
-
 def load_params(path: Path | str = "params.yaml") -> Params:
     """Read and check the parameters. Raises UserError naming the first faulty key."""
     path = Path(path)
@@ -291,7 +284,7 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{path}: {sentence(_sentence(error, Params))}") from None
+        raise UserError(f"{path}: {sentence(fault_of(error, Params))}") from None
 
 
 def _kind_module(kind: Any, registry: Any) -> Any:
@@ -311,44 +304,4 @@ def _block(value: Any, registry: Any) -> Any:
         raise KeyedError("kind", f"is missing; known kinds: {', '.join(kinds(registry))}")
     module = _kind_module(value["kind"], registry)
     settings = {key: item for key, item in value.items() if key != "kind"}
-    return ModelBlock(kind=value["kind"], settings=_nested(None, module.Settings, settings))
-
-
-def _nested(key: str | None, block: type[Strict], value: Any) -> Strict:
-    try:
-        return block.model_validate(value)
-    except ValidationError as error:
-        where, _, message = _sentence(error, block).partition(": ")
-        raise KeyedError(".".join(part for part in (key, where) if part), message) from None
-
-
-def _sentence(error: ValidationError, block: type[Strict]) -> str:
-    """`key: what is wrong; the remedy`, for the first fault of a pydantic error."""
-    first = error.errors()[0]
-    location = [str(part) for part in first["loc"] if part != "[key]"]
-    cause = (first.get("ctx") or {}).get("error")
-    if isinstance(cause, KeyedError):
-        location += [part for part in cause.key.split(".") if part]
-    key = ".".join(location)
-    if first["type"] == "missing":
-        return f"{key}: is missing; add it"
-    if first["type"] == "extra_forbidden":
-        siblings = _fields_at(block, location[:-1])
-        hint = difflib.get_close_matches(location[-1], siblings, n=1)
-        remedy = f"did you mean {hint[0]!r}?" if hint else "remove it" + (f" (known here: {', '.join(siblings)})" if siblings else "")
-        return f"{key}: is not a parameter; {remedy}"
-    message = str(cause) if cause is not None else first["msg"][0].lower() + first["msg"][1:]
-    value = first["input"]
-    shown = "" if cause is not None or isinstance(value, dict | list) else f" (got {value!r})"
-    return f"{key}: {message}{shown}"
-
-
-def _fields_at(block: Any, location: list[str]) -> list[str]:
-    """The field names of the block that `location` leads to, as far as static types tell."""
-    for part in location:
-        field = getattr(block, "model_fields", {}).get(part)
-        if field is not None:
-            arguments = getattr(field.annotation, "__args__", ())
-            block = arguments[-1] if arguments and getattr(field.annotation, "__origin__", None) is dict else field.annotation
-            block = getattr(block, "__origin__", block) if not hasattr(block, "model_fields") else block
-    return list(getattr(block, "model_fields", {}))
+    return ModelBlock(kind=value["kind"], settings=nested(None, module.Settings, settings))
