@@ -1,11 +1,14 @@
-"""CLIP's two feature points, as arrays.
+"""CLIP's feature points, as arrays.
 
-pooled: the CLS token after the final LayerNorm, before the projection. projected: after it. Neither is normalised.
+pooled: the CLS token after the final LayerNorm, before the projection. projected: after it. A third point, for attribution, is
+the CLS token of a transformer block: the raw residual stream as the block leaves it, without LayerNorm. As wide as pooled, it
+is no pooled feature, not even that of the last block. None is normalised; a detector reads the one it was fitted on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +26,15 @@ TEXTS = 256
 
 @dataclass(frozen=True)
 class Features:
-    """What a detector eats: both feature points of N images (float32, N x width); `clip` is the record of the CLIP that made them."""
+    """What a detector eats: the feature points of N images (float32, N x width); `clip` is the record of the CLIP that made them.
+
+    `blocks` holds the raw CLS tokens of those transformer blocks that were asked for, each as wide as `pooled`.
+    """
 
     pooled: np.ndarray
     projected: np.ndarray
     clip: dict | None = None
+    blocks: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pooled)
@@ -77,13 +84,15 @@ class Clip:
         """What it sees of an RGB PIL image: uint8, side x side x 3. Uses neither model nor accelerator."""
         return self._seen.picture(image)
 
-    def picture_features(self, pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """(pooled N x width, projected N x embedding), float32, of what `picture` gave."""
+    def picture_features(self, pictures: list[np.ndarray], blocks: Sequence[int] = ()) -> tuple[np.ndarray, ...]:
+        """(pooled N x width, projected N x embedding, and for each of `blocks` its CLS token N x width), float32, of what
+        `picture` gave."""
         import torch
 
         with torch.inference_mode():
-            pooled = self._model.pooled(self._seen.pixels(pictures).to(device(), self._dtype))
-            return tuple(point.float().cpu().numpy() for point in (pooled, pooled @ self._model.projection))
+            pixels = self._seen.pixels(pictures).to(device(), self._dtype)
+            pooled, *tokens = self._model.pooled_and_blocks(pixels, blocks)
+            return tuple(point.float().cpu().numpy() for point in (pooled, pooled @ self._model.projection, *tokens))
 
     def image_features(self, images: list) -> tuple[np.ndarray, np.ndarray]:
         """(pooled N x width, projected N x embedding), float32, of RGB PIL images."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.attribution.attributor import UNKNOWN, Attributor
 from detector.calibration import UNSURE, VERDICTS
 from detector.clip import Clip, Features
 from detector.evaluation.metrics import ENOUGH_ORIGINALS
@@ -36,6 +37,8 @@ class Finding:
     concepts: dict[str, dict[str, float]] = field(default_factory=dict)
     """{concept: contribution to the logit, and accuracy with which the CLIP recognises it, where measured}, the greatest first."""
     concept_verdict: str = ""  # of the detector whose concepts they are
+    origin: str = ""  # a generator's name, "real" or "unknown", where an attributor was asked
+    origin_score: float | None = None  # its greatest probability
 
 
 def findings(
@@ -45,17 +48,19 @@ def findings(
     explained_by: Detector | None = None,
     batch_size: int = 64,
     limits: Limits = DEFAULT,
+    attributor: Attributor | None = None,
 ) -> Iterator[Finding]:
     """One finding a file, in order. One whole image is in memory at a time, and what the CLIP sees of `batch_size` others.
 
-    `explained_by` is a concept detector on the same CLIP (the detector itself, where it is one).
+    `explained_by` is a concept detector on the same CLIP (the detector itself, where it is one), and `attributor` one on it
+    too. Verdict and origin are two answers, from two models: they may disagree.
     """
-    note = worth(detector)
+    note = _notes(detector, attributor)
     files = iter(files)
     while batch := list(islice(files, batch_size)):
         read = [_read(path, clip, limits) for path in batch]
         seen = [look for look in read if not isinstance(look, str)]
-        judged = iter(_judged(_features(seen, clip), [look.flat for look in seen], detector, explained_by) if seen else ())
+        judged = iter(_all_judged(seen, clip, detector, explained_by, attributor) if seen else ())
         for path, look in zip(batch, read, strict=True):
             if isinstance(look, str):
                 yield Finding(str(path), UNREADABLE, reason=look)
@@ -65,13 +70,23 @@ def findings(
 
 def worth(detector: Detector) -> str:
     """A sentence for every verdict of a detector that is a demonstration or was never calibrated; else empty."""
-    training = detector.training
+    if note := _demonstration(detector.training):
+        return note
+    return "" if detector.calibration.images else "its probabilities were never calibrated"
+
+
+def _notes(detector: Detector, attributor: Attributor | None) -> str:
+    """`worth` of the detector, and that the attributor is a demonstration where that is not said already."""
+    own = worth(detector)
+    other = _demonstration(attributor.training) if attributor else ""
+    return own if other in ("", own) else "; ".join(filter(None, (own, f"its origin by {other}")))
+
+
+def _demonstration(training: dict[str, Any]) -> str:
     originals = training.get("originals")
-    if originals is not None and originals < ENOUGH_ORIGINALS:
-        return f"a demonstration, trained on {training['photographs']} photographs of {originals} originals ({training['dataset']})"
-    if not detector.calibration.images:
-        return "its probabilities were never calibrated"
-    return ""
+    if originals is None or originals >= ENOUGH_ORIGINALS:
+        return ""
+    return f"a demonstration, trained on {training['photographs']} photographs of {originals} originals ({training['dataset']})"
 
 
 def image_files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -105,8 +120,19 @@ def _read(path: Path, clip: Clip, limits: Limits) -> _Look | str:
     return _Look(clip.picture(image), max(high - low for low, high in image.getextrema()) < FLAT)
 
 
-def _features(seen: list[_Look], clip: Clip) -> Features:
-    return Features(*clip.picture_features([look.picture for look in seen]), clip.record)
+def _all_judged(
+    seen: list[_Look], clip: Clip, detector: Detector, explained_by: Detector | None, attributor: Attributor | None
+) -> Iterator[dict[str, Any]]:
+    """What is said of each image, by one pass through the CLIP."""
+    blocks = (attributor.block,) if attributor else ()
+    pooled, projected, *cls = clip.picture_features([look.picture for look in seen], blocks)
+    flat = [look.flat for look in seen]
+    judged = _judged(Features(pooled, projected, clip.record), flat, detector, explained_by)
+    if attributor is None:
+        yield from judged
+        return
+    for found, blank, origin, score in zip(judged, flat, *attributor.judge(cls[0]), strict=True):
+        yield {**found, "origin": UNKNOWN if blank else str(origin), "origin_score": float(score)}
 
 
 def _judged(features: Features, flat: list[bool], detector: Detector, explained_by: Detector | None) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from PIL import Image
 
 from detector.captions import CAPTIONS, write_captions
 from detector.clip import POINTS, Clip, clip_record
-from detector.features import ALTERED, AUGMENTED, IMAGES, RANDOM, WHAT, features_schema
+from detector.features import ALTERED, AUGMENTED, IMAGES, RANDOM, WHAT, block_column, features_schema
 from pipeline import alterations
 from pipeline.alterations import Views, alter, augmented
 from pipeline.clip_weights import LIBRARIES, clip_format
@@ -48,16 +48,20 @@ Shard = tuple[list[dict], tuple[str, ...]]
 @dataclass(frozen=True)
 class View:
     """One look at every image: what is done to it (given the image and its SHA-256), what that adds to the key of finished
-    items, and the seed of the CLIP's weights where they are drawn at random."""
+    items, the seed of the CLIP's weights where they are drawn at random, and the blocks whose CLS tokens are kept."""
 
     name: str
     show: Callable[[Image.Image, str], Image.Image]
     recipe: dict[str, Any]
     random_weights: int | None = None
+    blocks: tuple[int, ...] = ()
 
 
-def plan(views: Views, seed: int) -> dict[str, list[View]]:
-    """The views of each of `WHAT`. Those by chance follow from seed, image and number, not from order."""
+def plan(views: Views, seed: int, blocks: Sequence[int] = ()) -> dict[str, list[View]]:
+    """The views of each of `WHAT`. Those by chance follow from seed, image and number, not from order.
+
+    `blocks` are those transformer blocks whose CLS tokens are kept of the images as they are.
+    """
     altering = {"alterations": alterations.VERSION, "libraries of alterations": versions("numpy", "scipy")}
 
     def augmented_by(clip: dict, random_weights: int | None) -> list[View]:
@@ -68,7 +72,7 @@ def plan(views: Views, seed: int) -> dict[str, list[View]]:
 
     untaught = {"random weights": seed}
     return {
-        IMAGES: [View("", _itself, {})],
+        IMAGES: [View("", _itself, {"blocks": list(blocks)} if blocks else {}, blocks=tuple(blocks))],
         AUGMENTED: augmented_by({}, None),
         ALTERED: [
             View(name, partial(_altered, kind, strength), {"altered": [kind, strength], **altering})
@@ -124,9 +128,8 @@ def write_features(
         with replacing_folder(folder) as temporary, ExitStack() as files:
             writers = {}
             for name in WHAT:
-                schema = features_schema(
-                    clip_record(clip_folder, random_weights=planned[name][0].random_weights if planned[name] else None)
-                )
+                of = planned[name][0] if planned[name] else View("", _itself, {})  # the same of all views of a file
+                schema = features_schema(clip_record(clip_folder, random_weights=of.random_weights), of.blocks)
                 writers[name] = files.enter_context(pq.ParquetWriter(temporary / f"{name}.parquet", schema, **WRITING))
             for rows, what in _cells(shards, batch_size, description):
                 tables = iter(extractor.tables(rows, [view for name in what for view in planned[name]]))
@@ -155,8 +158,9 @@ def _cells(
 def _with_ids(table: pa.Table, rows: list[dict], view: View, schema: pa.Schema) -> pa.Table:
     members = {row["key"]: row for row in rows}
     ordered = [{**members[key], "view": view.name} for key in table["key"].to_pylist()]
-    columns = {name: [row[name] for row in ordered] for name in schema.names if name not in POINTS}
-    vectors = {point: table[point].cast(schema.field(point).type) for point in POINTS}
+    points = [name for name in table.schema.names if name != "key"]
+    columns = {name: [row[name] for row in ordered] for name in schema.names if name not in points}
+    vectors = {point: table[point].cast(schema.field(point).type) for point in points}
     return pa.table({**columns, **vectors}, schema=schema)
 
 
@@ -179,7 +183,7 @@ class _Extractor:
         }
 
     def tables(self, rows: list[dict], views: list[View]) -> list[pa.Table]:
-        """One table (key, pooled, projected) a view."""
+        """One table (key, pooled, projected, the blocks of the view) a view."""
         items = [(row["key"], row["sha256"]) for row in rows]
         keys = [digest({**self.recipe, **view.recipe}, items) for view in views]
         tables = [self.store.get(key) for key in keys]
@@ -200,8 +204,9 @@ class _Extractor:
         ahead = next(pictures)
         for view in views:
             current, ahead = list(ahead), next(pictures, None)
-            points = self.clip(view.random_weights).picture_features(current)
-            vectors = {point: _lists(found) for point, found in zip(POINTS, points, strict=True)}
+            points = self.clip(view.random_weights).picture_features(current, view.blocks)
+            names = (*POINTS, *map(block_column, view.blocks))
+            vectors = {name: _lists(found) for name, found in zip(names, points, strict=True)}
             yield pa.table({"key": [row["key"] for row in rows], **vectors})
 
 

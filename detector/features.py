@@ -1,11 +1,14 @@
 """Tables of CLIP features: what a row says, how a table is read, and what of it a detector eats.
 
-data/features/<name> holds one Parquet file for each of `WHAT`, each with the CLIP that made it in its metadata.
+data/features/<name> holds one Parquet file for each of `WHAT`, each with the CLIP that made it in its metadata. That of the
+images of the dataset's own sources also has a column for each transformer block that `clip.blocks` names: its raw CLS token,
+neither pooled nor projected (see `detector.clip`).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,11 +34,26 @@ PLAIN = ("image_id", "group", "split", "source", "role", "label", "view")
 ORDER = ("source", "role", "label", "image_id", "view")
 
 
-def features_schema(clip: dict) -> pa.Schema:
+def features_schema(clip: dict, blocks: Sequence[int] = ()) -> pa.Schema:
     """The columns of a feature file. `clip` is the record of the CLIP (see `detector.clip.clip_record`), kept in the metadata."""
     texts = [(name, pa.string()) for name in ("image_id", "group", "split", "source", "role", "view", "sha256")]
-    vectors = [(point, pa.list_(pa.float32(), clip["widths"][point])) for point in POINTS]
+    vectors = [(name, vector_type(clip, name)) for name in (*POINTS, *map(block_column, blocks))]
     return pa.schema([*texts, ("label", pa.int8()), *vectors], metadata={"clip": json.dumps(clip, sort_keys=True)})
+
+
+def block_column(block: int) -> str:
+    """The name of the column with a transformer block's CLS tokens."""
+    return f"block-{block}"
+
+
+def blocks_in(schema: pa.Schema) -> list[int]:
+    """The transformer blocks whose CLS tokens a feature file holds, in order."""
+    return sorted(int(found[1]) for name in schema.names if (found := re.fullmatch(r"block-(0|[1-9][0-9]*)", name)))
+
+
+def vector_type(clip: dict, column: str) -> pa.DataType:
+    """What a column of features holds; a block's CLS token is as wide as the pooled one."""
+    return pa.list_(pa.float32(), clip["widths"][column if column in POINTS else "pooled"])
 
 
 def feature_rows(rows: Iterable[dict], role: str, label: int, source: str) -> Iterator[dict]:
@@ -117,26 +135,56 @@ def read_features(folder: Path, names: Iterable[str], what: str | Sequence[str] 
     """
     kinds = (what,) if isinstance(what, str) else what
     paths = [folder / name / f"{kind}.parquet" for kind in kinds for name in names]
-    for path in paths:
-        if not path.is_file():
-            raise UserError(f"{path} is missing; run dvc repro to make it")
-    clip = clip_of(paths[0])
+    plain, vectors, clip = _sorted(paths, PLAIN, POINTS)
+    return FeatureTable(**plain, **vectors, clip=clip)
+
+
+def blocks_of(folder: Path, name: str) -> list[int]:
+    """The transformer blocks whose CLS tokens there are of a source's images, in order. Raises UserError where the file is missing."""
+    path = _present(folder / name / f"{IMAGES}.parquet")
+    with reading(path):
+        return blocks_in(pq.read_schema(path))
+
+
+def read_block(folder: Path, names: Iterable[str], block: int) -> np.ndarray:
+    """The raw CLS tokens of a transformer block, float32, N x width of pooled, of the rows of `read_features(folder, names)`.
+
+    Raises UserError where a file is missing, of another CLIP, or without that block.
+    """
+    names, column = list(names), block_column(block)
+    for name in names:
+        if block not in blocks_of(folder, name):
+            raise UserError(f"clip.blocks: {folder / name} has no features of block {block}; name it there and run dvc repro")
+    return _sorted([folder / name / f"{IMAGES}.parquet" for name in names], (), (column,))[1][column]
+
+
+def _sorted(
+    paths: Sequence[Path], texts: Sequence[str], points: Sequence[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict]:
+    """The columns of files made by one CLIP, each file's rows in `ORDER`, and that CLIP's record."""
+    clip = clip_of(_present(paths[0]))
     for path in paths[1:]:
-        if clip_of(path) != clip:
+        if clip_of(_present(path)) != clip:
             raise UserError(f"{path} and {paths[0]} were made by different CLIPs; run dvc repro to make all features by one")
     counts = [_rows_of(path) for path in paths]
-    vectors = {point: np.empty((sum(counts), clip["widths"][point]), np.float32) for point in POINTS}
-    plain: dict[str, list[np.ndarray]] = {name: [] for name in PLAIN}
+    vectors = {point: np.empty((sum(counts), vector_type(clip, point).list_size), np.float32) for point in points}
+    plain: dict[str, list[np.ndarray]] = {name: [] for name in texts}
     start = 0
     for path, count in zip(paths, counts, strict=True):
-        table = read_table(path, columns=[*PLAIN, *POINTS])
+        table = read_table(path, columns=[*dict.fromkeys((*texts, *ORDER)), *points])
         order = pc.sort_indices(table, [(name, "ascending") for name in ORDER]).to_numpy()
         for point, found in vectors.items():
             np.take(matrix(table[point], found.shape[1]), order, axis=0, out=found[start : start + count])
-        for name in PLAIN:
+        for name in texts:
             plain[name].append(_plain(table[name])[order])
         start += count
-    return FeatureTable(**{name: np.concatenate(parts) for name, parts in plain.items()}, **vectors, clip=clip)
+    return {name: np.concatenate(parts) for name, parts in plain.items()}, vectors, clip
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path} is missing; run dvc repro to make it")
+    return path
 
 
 def _rows_of(path: Path) -> int:

@@ -79,6 +79,25 @@ def control_table(kind: str, metrics: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def rivals_table(rivals: dict, headline: dict, shown: str) -> str:
+    """Rows are the paper's detectors, then the other published ones: mAP trained on all, AP of a generator left out."""
+    own = {kind: row for kind, row in headline.items() if isinstance(row, dict) and "trained_on_all" in row}
+    lines = [
+        f"### Published detectors on the same features, over {rivals['originals']} originals",
+        "",
+        f"| | trained on all: mAP | minus {shown} | generator left out: AP |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {kind} (the paper's) | {_value(row['trained_on_all'], 'AP')} | - | {_value(row.get('left_out', {}), 'AP')} |"
+        for kind, row in own.items()
+    ]
+    for name, row in rivals["systems"].items():
+        values = _value(row["all"], "mAP"), _value(row["all"]["minus_headline"], "mAP"), _value(row.get("left_out", {}), "AP")
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    return "\n".join(lines) + "\n"
+
+
 def cross_table(kind: str, metrics: dict[str, dict[str, dict]], datasets: list[str]) -> str:
     """Rows are training sets, columns test sets: mAP [interval]; `metrics[train][test]` as in metrics/benchmarks.json.
 

@@ -16,6 +16,8 @@ from pipeline.schema import Strict
 VERSION = 1
 """To be raised when an alteration changes: finished features of altered images are then made again."""
 SIDE = 512
+LAUNDERED = 3 / 4
+"""Of each side: what is kept before it is enlarged again."""
 AREA, RATIO, QUALITY = (0.5, 1.0), (3 / 4, 4 / 3), (65, 100)
 
 ALTERATIONS = {
@@ -24,6 +26,7 @@ ALTERATIONS = {
     "resize": "above 0 and below 1 (factor)",
     "crop": "above 0 and below 1 (share of each side that is kept)",
     "blur": "above 0 and at most 100 (sigma in pixels)",
+    "launder": "a whole number from 1 to 100 (quality of the JPEG)",
 }
 """What may happen to a test image, and the strengths it takes."""
 
@@ -63,7 +66,9 @@ def names(views: Views) -> dict[str, tuple[str, float]]:
 def alter(image: Image.Image, kind: str, strength: float) -> Image.Image:
     """An RGB image after one alteration of known strength, without chance.
 
-    `resize` makes it smaller and leaves it so; `crop` keeps the centre; `blur` is a Gaussian with mirrored borders.
+    `resize` makes it smaller and leaves it so; `crop` keeps the centre; `blur` is a Gaussian with mirrored borders; `launder` is
+    what images go through on their way through social networks (Cozzolino et al., arXiv 2312.00195): cropped to three quarters
+    of each side at the centre, enlarged to the former size (bicubic) and saved as JPEG.
     """
     if kind in ("jpeg", "webp"):
         return _saved(image, kind, int(strength))
@@ -75,6 +80,9 @@ def alter(image: Image.Image, kind: str, strength: float) -> Image.Image:
         return image.crop((left, top, left + width, top + height))
     if kind == "blur":
         return _blurred(image, strength)
+    if kind == "launder":
+        enlarged = alter(image, "crop", LAUNDERED).resize(image.size, Image.Resampling.BICUBIC)
+        return _saved(enlarged, "jpeg", int(strength))
     raise ValueError(f"unknown alteration {kind!r}; known alterations: {', '.join(ALTERATIONS)}")
 
 
@@ -133,6 +141,6 @@ def _name(kind: str, strength: float) -> str:
 def _accepted(kind: str, strength: Any) -> bool:
     if not isinstance(strength, int | float) or isinstance(strength, bool):
         return False
-    if kind in ("jpeg", "webp"):
+    if kind in ("jpeg", "webp", "launder"):
         return isinstance(strength, int) and 1 <= strength <= 100
     return 0 < strength < 1 if kind in ("resize", "crop") else 0 < strength <= 100

@@ -1,16 +1,14 @@
-"""Loading a CLIP from a folder in open_clip's or transformers' format; both give the same features.
-
-pooled: the CLS token after the final LayerNorm, before the projection. projected: after it.
-"""
+"""Loading a CLIP from a folder in open_clip's or transformers' format, and what a folder says without being loaded."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
+from pipeline.clip_models import ClipModel, OpenClipModel, TransformersModel
 from pipeline.clip_preprocessing import Preprocessing, of_open_clip, of_transformers, read_config
 from pipeline.errors import UserError
-from pipeline.processes import device
 
 OPEN_CLIP, TRANSFORMERS = "open_clip", "transformers"
 CONFIG = {OPEN_CLIP: "open_clip_config.json", TRANSFORMERS: "config.json"}
@@ -21,73 +19,6 @@ LIBRARIES = {
 """Whose versions can change features of images, by format."""
 TEXT_LIBRARIES = ("open_clip_torch", "transformers", "tokenizers")
 """Whose versions can change those of texts besides."""
-
-
-class ClipModel:
-    """A CLIP ready to use: frozen, on the accelerator where there is one, with its projection apart from the image tower."""
-
-    def __init__(self, model, projection, preprocessing: Preprocessing):
-        self.model = model.to(device()).eval().requires_grad_(False)
-        self.projection = projection.detach().to(device())
-        """pooled x embedding."""
-        self.preprocessing = preprocessing
-        self.side = preprocessing.crop
-        """Pixels of the square it sees."""
-
-    def to(self, dtype) -> ClipModel:
-        self.model, self.projection = self.model.to(dtype), self.projection.to(dtype)
-        return self
-
-    def pooled(self, pixels):
-        """N x pooled, of pixels N x 3 x side x side on its device."""
-        raise NotImplementedError
-
-    def embeddings(self, texts: list[str]):
-        """N x embedding, not normalised."""
-        raise NotImplementedError
-
-    def images(self, images: list):
-        """N x embedding, float32, of length 1, of PIL images; on the CPU."""
-        import torch
-
-        with torch.inference_mode():
-            pixels = self.preprocessing.pixels([self.preprocessing.picture(image) for image in images])
-            return _unit(self.pooled(pixels.to(device())) @ self.projection)
-
-    def texts(self, texts: list[str]):
-        """N x embedding, float32, of length 1; on the CPU."""
-        import torch
-
-        with torch.inference_mode():
-            return _unit(self.embeddings(texts))
-
-
-class _OpenClip(ClipModel):
-    def __init__(self, model, tokenizer, preprocessing: Preprocessing):
-        # Without its projection the visual tower returns the pooled point; projecting ourselves gives both in one pass.
-        projection, model.visual.proj = model.visual.proj, None
-        super().__init__(model, projection, preprocessing)
-        self.tokenizer = tokenizer
-
-    def pooled(self, pixels):
-        return self.model.encode_image(pixels)
-
-    def embeddings(self, texts: list[str]):
-        return self.model.encode_text(self.tokenizer(texts).to(device()))
-
-
-class _Transformers(ClipModel):
-    def __init__(self, model, tokenizer, preprocessing: Preprocessing):
-        super().__init__(model, model.visual_projection.weight.T, preprocessing)
-        self.tokenizer = tokenizer
-
-    def pooled(self, pixels):
-        return self.model.vision_model(pixel_values=pixels).pooler_output
-
-    def embeddings(self, texts: list[str]):
-        longest = self.model.config.text_config.max_position_embeddings
-        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt").to(device())
-        return self.model.text_projection(self.model.text_model(**tokens).pooler_output)
 
 
 def clip_format(folder: Path) -> str:
@@ -118,6 +49,38 @@ def folder_preprocessing(folder: Path) -> Preprocessing:
 
 def widths(folder: Path) -> dict[str, int]:
     """{pooled, projected} of a folder of weights; reads configurations only. Raises UserError where they do not say."""
+    vision, embedding = _image_tower(folder)
+    return {"pooled": vision.get("width" if clip_format(folder) == OPEN_CLIP else "hidden_size", 768), "projected": embedding}
+
+
+def block_count(folder: Path) -> int:
+    """Transformer blocks of the image tower of a folder of weights; reads configurations only.
+
+    Raises UserError where they do not say.
+    """
+    count = _image_tower(folder)[0].get("layers" if clip_format(folder) == OPEN_CLIP else "num_hidden_layers", 12)
+    if not isinstance(count, int):  # of a ResNet it is a list
+        raise UserError(f"{folder}: its image tower is no plain ViT ({count!r} blocks); give a CLIP whose image tower is one")
+    return count
+
+
+def chosen_blocks(folder: Path, stated: Sequence[int] | None) -> list[int]:
+    """The blocks that `clip.blocks` asks for of the CLIP in a folder of weights, in order; None asks for all.
+
+    Raises UserError where it has no such block.
+    """
+    count = block_count(folder)
+    if stated is None:
+        return list(range(count))
+    if max(stated, default=0) >= count:
+        raise UserError(
+            f"clip.blocks: there is no block {max(stated)} in the CLIP of {folder}; give numbers from 0 to {count - 1}, or null for all"
+        )
+    return sorted(set(stated))
+
+
+def _image_tower(folder: Path) -> tuple[dict, int]:
+    """The configuration of the image tower, and the width of the projection."""
     form = clip_format(folder)
     stated = read_config(folder / CONFIG[form])
     if form == OPEN_CLIP:
@@ -127,7 +90,7 @@ def widths(folder: Path) -> dict[str, int]:
         vision, embedding = stated.get("vision_config"), stated.get("projection_dim", 512)
     if not isinstance(vision, dict) or not isinstance(embedding, int):
         raise UserError(f"{folder / CONFIG[form]} says nothing of an image tower and its projection; give the configuration of a CLIP")
-    return {"pooled": vision.get("width" if form == OPEN_CLIP else "hidden_size", 768), "projected": embedding}
+    return vision, embedding
 
 
 def load_clip(folder: Path | str, random_weights: int | None = None) -> ClipModel:
@@ -169,7 +132,7 @@ def _load_open_clip(folder: Path, preprocessing: Preprocessing, random_weights: 
     if stated["text_cfg"].get("hf_tokenizer_name"):  # a tokenizer of transformers, to which open_clip hands on what it is given
         _require_tokenizer(folder)
         trust = {"trust_remote_code": False}
-    return _OpenClip(model, open_clip.get_tokenizer(name, **trust), preprocessing)
+    return OpenClipModel(model, open_clip.get_tokenizer(name, **trust), preprocessing)
 
 
 def _load_transformers(folder: Path, preprocessing: Preprocessing, random_weights: int | None) -> ClipModel:
@@ -186,17 +149,13 @@ def _load_transformers(folder: Path, preprocessing: Preprocessing, random_weight
             model = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
     _require_tokenizer(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return _Transformers(model, tokenizer, preprocessing)
+    return TransformersModel(model, tokenizer, preprocessing)
 
 
 def _require_tokenizer(folder: Path) -> None:
     """Where there is none, transformers makes one that knows no word."""
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise UserError(f"{folder} has no tokenizer.json or vocab.json; put all files of the published model there, as they are")
-
-
-def _unit(points):
-    return (points / points.norm(dim=1, keepdim=True)).float().cpu()
 
 
 def _short(error: Exception) -> str:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from pipeline import benchmarks, generators, models
 from pipeline.alterations import Views
+from pipeline.detector_params import Attribution, Detectors, Evaluation, Rivals
 from pipeline.errors import UserError
 from pipeline.fit import Fit
 from pipeline.images import Limits
@@ -155,6 +156,9 @@ class Clip(Strict):
     model: Annotated[ModelBlock, BeforeValidator(lambda value: _block(value, models))]
     batch_size: int = Field(ge=1, le=4096)
     recognised: float | None = Field(ge=0, le=1, description="least accuracy on held-out edits of a concept in use; null: all")
+    blocks: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
+        min_length=1, description="transformer blocks (from 0) whose CLS token is kept, for attribution; null: every one"
+    )
     dtype: Dtype = "float32"
 
 
@@ -184,52 +188,6 @@ class Dataset(Strict):
     rows_per_shard: int = Field(ge=1, le=1_000_000)
 
 
-class Head(Strict):
-    """Arguments of a detector; what is left out keeps the estimator's default, or what the preset says."""
-
-    preset: Literal["paper"] | None = Field(default=None, description="the paper's hyper-parameters in place of the defaults")
-
-
-class Linear(Head):
-    C: float = Field(default=0.1, gt=0, description="inverse strength of the L2 penalty")
-
-
-class Orthogonal(Head):
-    projections: int = Field(default=8, ge=1, le=4096)
-    decorrelation: float = Field(default=0.33, ge=0, description="weight of the orthogonality term")
-    C: float = Field(default=0.1, gt=0)
-    max_iter: int = Field(default=100, ge=1, le=10_000)
-
-
-class Concept(Head):
-    kl: float | None = Field(default=None, ge=0, description="weight of the term that closes gates")
-    prior: float = Field(default=0.01, gt=0, lt=1, description="gate probability it pulls towards")
-    gate_penalty: float = Field(default=0.1, ge=0, description="what it costs gates to differ between images")
-    closed: float = Field(default=0.5, ge=0, lt=1, description="gates below it are closed in the verdict")
-    refit: float | None = Field(default=0.01, gt=0, description="C of the verdict refitted on the closed gates; null: not refitted")
-    max_steps: int = Field(default=200, ge=1, le=1_000_000)
-
-
-class Detectors(Strict):
-    """What is trained on the features: the arguments of the three detectors."""
-
-    folds: int | None = Field(ge=3, le=100, description="out-of-fold parts, by group; null: the dataset's own splits")
-    unsure: float = Field(gt=0, lt=0.5, description="share of errors that a firm verdict may make in each class, on validation")
-    linear: Linear
-    orthogonal: Orthogonal
-    concept: Concept
-
-
-class Evaluation(Strict):
-    bootstrap: int = Field(ge=100, le=100_000, description="draws of the bootstrap over groups")
-    headline: Literal["linear", "orthogonal", "concept"]
-    projections: list[Annotated[int, Field(ge=1, le=4096)]] = Field(
-        description="numbers of projections to try the orthogonal detector with"
-    )
-    new_pairs: list[Annotated[int, Field(ge=0)]] = Field(description="numbers of a new generator's pairs a detector is retrained with")
-    choices: int = Field(ge=1, le=100, description="how often those pairs are chosen anew")
-
-
 class Params(Strict):
     root: str
     seed: int = Field(ge=0, lt=2**31)
@@ -247,6 +205,8 @@ class Params(Strict):
     dataset: Dataset
     detectors: Detectors
     evaluation: Evaluation
+    rivals: Rivals
+    attribution: Attribution
 
     @model_validator(mode="after")
     def _names(self) -> Params:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline import models
+from pipeline.clip_weights import chosen_blocks
 from pipeline.errors import UserError
 from pipeline.hub import commit_of_main, hub_files, not_cached, require_access, require_dataset, require_pinned
 from pipeline.imagesets import ImageSet, read_image_set
@@ -83,6 +84,7 @@ def _path_problems(params: Params) -> Iterator[str]:
         yield from _collected(lambda: _require_source("captions.source", params.captions.source))
     for name, entry in params.benchmarks.items():
         yield from _collected(lambda name=name, entry=entry: _require_source(f"benchmarks.{name}.source", entry.source))
+    yield from _collected(lambda: _require_blocks(params))
 
 
 def _require_source(key: str, source: str) -> None:
@@ -99,6 +101,13 @@ def _require_source(key: str, source: str) -> None:
         today = commit_of_main(key, images.dataset, "dataset")
         raise UserError(f"{key}: {source} has no `revision`; main of {images.dataset} is {today} today: write that commit down")
     _require_images(key, images)
+
+
+def _require_blocks(params: Params) -> None:
+    """Of a CLIP that is here already; that of another is counted once it is."""
+    folder = getattr(params.clip.model.settings, "folder", None)
+    if params.clip.blocks and folder and Path(folder).is_dir():
+        chosen_blocks(Path(folder), params.clip.blocks)
 
 
 def _require_images(key: str, images: ImageSet) -> None:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from detector.evaluation.crosstable import DatasetCells, metric_keys
 from detector.evaluation.generalization import NONE, Scores, Summary, Table, summarise, with_interval
+from detector.evaluation.threads import one_thread
 from detector.evaluation.training_sets import COMBINED, home_sets
 from detector.saved import KINDS
 from pipeline.dataset import PHOTOGRAPHS
@@ -24,6 +25,7 @@ SCORES = "data/scores/scores.parquet"
 
 
 def main(params: Params) -> None:
+    one_thread(torch=False)
     home = read_table(SCORES, columns=["group", "image_id"], filters=_dataset(params.dataset.name) & (pc.field("source") == PHOTOGRAPHS))
     groups = sorted(set(home["group"].to_pylist()))
     seen = read_json(Path("data/models/clip/training.json"))["seen_groups"]

@@ -8,6 +8,7 @@ import pyarrow as pa
 from detector.concepts import Bank, concept_bank
 from detector.evaluation.crossfit import CrossFit, arguments, cross_fit, estimator, split_part, usable_rows
 from detector.evaluation.generalization import Table, with_interval
+from detector.evaluation.threads import one_thread
 from detector.explanation.controls import controls, stability
 from detector.explanation.cues import contributions, cues
 from detector.explanation.grounding import Reference, activation_span, associations, head_span, unexplained
@@ -20,7 +21,7 @@ from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.records import write_table
 from pipeline.seeds import seed_of
-from stages.run import one_thread, run
+from stages.run import run
 
 CLIP, FEATURES, DETECTORS = Path("data/models/clip"), Path("data/features"), Path("data/detectors")
 TEXTS = 8

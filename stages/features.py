@@ -6,6 +6,7 @@ from pathlib import Path
 
 from detector.extraction import Shard, plan, write_features
 from detector.features import ALTERED, AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, benchmark_rows, feature_rows
+from pipeline.clip_weights import chosen_blocks
 from pipeline.dataset import LABELS, PHOTOGRAPHS
 from pipeline.params import Params
 from pipeline.photographs.splits import SPLITS
@@ -13,21 +14,25 @@ from pipeline.preflight import require_ready
 from pipeline.processes import Processes
 from pipeline.records import read_rows, read_shard, shard_paths
 from pipeline.store import WorkStore
+from pipeline.weights import weights_folder
 from stages.run import run
 
+CLIP = Path("data/models/clip")
 REAL, SYNTHETIC = range(len(LABELS))
 
 
 def main(params: Params, name: str) -> None:
     require_ready(params, "features", "clip")
+    theirs = name in params.benchmarks  # attributed are the dataset's own images only
+    blocks = [] if theirs else chosen_blocks(weights_folder(CLIP), params.clip.blocks)
     processes = Processes()
     totals = write_features(
         Path("data/features") / name,
-        partial(_benchmark if name in params.benchmarks else _source, name, params.detectors.folds),
-        Path("data/models/clip"),
+        partial(_benchmark if theirs else _source, name, params.detectors.folds),
+        CLIP,
         params.clip.batch_size,
         params.clip.dtype,
-        plan(params.views, params.seed),
+        plan(params.views, params.seed, blocks),
         WorkStore(params.work, "features"),
         processes,
         f"{name}: features",

@@ -14,7 +14,7 @@ from detector.features import IMAGE
 from detector.figures import collage, heat_map, precision_recall
 from detector.page import gather, write_page
 from detector.saved import KINDS
-from detector.tables import control_table, cross_table, generalization_table, headline_table, published_table
+from detector.tables import control_table, cross_table, generalization_table, headline_table, published_table, rivals_table
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_bytes, write_json
 from pipeline.images import ANY_SIZE, read_image
@@ -67,7 +67,7 @@ def main(params: Params) -> None:
         f"  plots/pairs.png            {shown}\n"
         "  plots/generalization.png   which detector finds what\n"
         f'  data/dataset               the dataset: datasets.load_dataset("data/dataset")\n'
-        f"  synthclic detect IMAGE     ask the trained {kind} detector about your own images\n"
+        f"  synthclic detect IMAGE     ask the trained {kind} detector about your own images; --attribute: which generator made them\n"
     )
 
 
@@ -87,6 +87,8 @@ def _tables(params: Params, headline: dict, metrics: dict, across: dict) -> list
             text.append(cross_table(name, across[name], datasets))
             if published := published_table(name, datasets):
                 text.append(published)
+    if params.generators:
+        text.append(rivals_table(read_json("metrics/rivals.json"), headline, params.evaluation.headline))
     return text
 
 

@@ -20,6 +20,7 @@ from detector.evaluation.crossfit import (
     with_autoencoder,
 )
 from detector.evaluation.generalization import MATCHED, NONE, RANDOM_CLIP, SHUFFLED
+from detector.evaluation.threads import one_thread
 from detector.evaluation.training_sets import COMBINED, trainable, training_sets
 from detector.features import AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, FeatureTable, read_features
 from detector.saved import KINDS, POINT, Detector, save_detector
@@ -29,9 +30,11 @@ from pipeline.files import replacing_folder
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.records import write_table
-from stages.run import one_thread, run
+from stages.run import run
 
 CLIP, FEATURES = Path("data/models/clip"), Path("data/features")
+ROWS = 10_000
+"""A row group of scores: who asks for one detector and training set reads the groups that have some of it, not the file."""
 
 
 def main(params: Params) -> None:
@@ -59,7 +62,7 @@ def main(params: Params) -> None:
                 tables += _controls(fits, params, bank, random, sets["all"])
     bar.close()
     with replacing_folder(Path("data/scores")) as folder:
-        write_table(folder / "scores.parquet", pa.concat_tables(tables), row_group=100_000)
+        write_table(folder / "scores.parquet", pa.concat_tables(tables), row_group=ROWS)
 
 
 def _require_asked(table: FeatureTable, many: list[Part], generator: str) -> None:

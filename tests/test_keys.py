@@ -95,7 +95,7 @@ def of_features(world: World, monkeypatch) -> set[str]:
     found = extraction._Extractor(world.folder / "data/models/clip", params.clip.dtype, store, nullcontext())
     rows = [{"key": i, "sha256": sha256(encode_png(np.asarray(world.photographs[i])))} for i in world.order]
     for cell, what in extraction._cells(lambda: [(rows, tuple(extraction.WHAT))], params.clip.batch_size, "test"):
-        planned = extraction.plan(params.views, params.seed)
+        planned = extraction.plan(params.views, params.seed, params.clip.blocks or ())
         found.tables(cell, [view for name in what for view in planned[name]])
     return set(store)
 
@@ -140,6 +140,7 @@ MATTERS = [
     (of_features, "seed of views", put(1, "seed")),
     (of_features, "batch size", put(2, "clip", "batch_size")),
     (of_features, "precision", put("bfloat16", "clip", "dtype")),
+    (of_features, "transformer blocks", put([0, 2], "clip", "blocks")),
     (of_features, "photograph", item("photographs", textured(99, 32, 32))),
     (of_features, "strength of an alteration", put([33], "views", "altered", "jpeg")),
     *[(of, "model", attribute("weights", b"others")) for of in (of_counterparts, of_features)],

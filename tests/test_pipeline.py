@@ -29,7 +29,7 @@ from tests.project import ROOT, Project, stages
 
 OWN = "meine Fotos é"
 LONG = ("clip", "captioner", "models@latent-unet", "caption", "generate@latent-unet", "features@latent-unet")
-LONG += ("train", "robustness", "adapt", "explain", "evaluate")
+LONG += ("train", "robustness", "rivals", "attribute", "adapt", "explain", "evaluate")
 """The stages that take long with the parameters of the default profile."""
 IMPORTED = (
     "torchvision.transforms.v2",
@@ -42,7 +42,7 @@ IMPORTED = (
     "datasets",
 )
 """What takes these stages seconds to import."""
-AGGREGATORS = {"check", "dataset", "audit-all", "train", "robustness", "adapt", "explain", "evaluate", "report"}
+AGGREGATORS = {"check", "dataset", "audit-all", "train", "robustness", "rivals", "attribute", "adapt", "explain", "evaluate", "report"}
 
 
 def shrunken() -> dict:
@@ -67,6 +67,10 @@ def shrunken() -> dict:
     params["detectors"]["concept"]["max_steps"] = 10
     params["views"] = {"augmented": 1, "altered": {"jpeg": [50], "blur": [0.5, 2]}}
     params["evaluation"] |= {"bootstrap": 100, "projections": [2, 4], "new_pairs": [0, 5, 300], "choices": 2}
+    params["rivals"]["clipdet"] |= {"pairs": [4, 300], "draws": 2}
+    params["rivals"]["robust_mlp"]["epochs"] = 4
+    params["attribution"]["origin"] |= {"divisions": 1, "unknown": 1, "C": {"low": -2, "high": 0, "count": 2}, "neighbours": [1, 3]}
+    params["attribution"]["occ_clip"] |= {"shots": 4, "epochs": 2}
     return params
 
 
@@ -157,6 +161,15 @@ def test_robustness_is_measured_at_every_strength_and_keeping_up_as_far_as_there
     assert adaptation["generators"]["patch-match"]["0"]["AP"] == without["AP"], "no pair of it is all but it"
 
 
+def test_rivals_and_attribution_are_measured_on_the_same_footing(project):
+    rivals = read_json(project.folder / "metrics/rivals.json")
+    text = rivals["systems"]["robust-mlp-text"]["all"]
+    assert text["AUROC"] == text["AUROC_low"] == text["AUROC_high"] == 0.5, "a caption is shared by a whole pair"
+    assert rivals["originals"] == 6 and "4" in rivals["clipdet_pairs"]["curve"]
+    attribution = read_json(project.folder / "metrics/attribution.json")
+    assert set(attribution["occ_clip"]["targets"]) == set(project.params["generators"])
+
+
 def test_controls_and_explanations_are_measured(project):
     cell = read_json(project.folder / "metrics/generalization/linear.json")["all"]["generators"]["patch-match"]
     assert {"random_clip_AP", "shuffled_AP", "shuffled_AP_low"} <= set(cell)
@@ -202,7 +215,7 @@ def test_a_second_run_runs_nothing(project):
 def test_a_changed_setting_shows_in_the_metrics_and_a_reverted_one_leaves_no_trace(project):
     project.params["detectors"]["linear"]["C"] = 0.001
     project.write()
-    assert project.repro() == {"check", "train", "robustness", "adapt", "explain", "evaluate", "report"}
+    assert project.repro() == {"check", "train", "robustness", "rivals", "adapt", "explain", "evaluate", "report"}
     changed = json.loads(project.dvc("metrics", "diff", "--json"))
     assert any(key.startswith("linear.") for key in changed["metrics/headline.json"])
     assert not any(key.startswith(("concept.", "orthogonal.")) for key in changed["metrics/headline.json"])

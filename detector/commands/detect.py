@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
+    from detector.attribution.attributor import Attributor
     from detector.clip import Clip
     from detector.detecting import Finding
     from detector.saved import Detector
     from pipeline.images import Limits
 
 HELP = "synthetic or not: a verdict, a probability and, on request, the concepts that decided"
-COLUMNS = ("path", "verdict", "probability", "reason", "note", "concept_verdict", "concepts")
+COLUMNS = ("path", "verdict", "probability", "reason", "note", "concept_verdict", "concepts", "origin", "origin_score")
+ATTRIBUTOR = Path("data/attribution")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +30,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", type=Path, default=Path("data/models/clip"), help="the CLIP it was trained on, a folder")
     parser.add_argument("--explain", action="store_true", help="name the concepts that decided, if need be of the concept detector beside")
     parser.add_argument("--concepts", type=Path, help="a vocabulary (.csv) that names the concepts of a published checkpoint, in its order")
+    parser.add_argument(
+        "--attribute",
+        action="store_true",
+        help="name the generator that likely made it, or real, or unknown; asked apart from the verdict, which it may contradict",
+    )
+    parser.add_argument("--attributor", type=Path, metavar="FOLDER", help=f"who is asked for that (default: {ATTRIBUTOR})")
     parser.add_argument("--batch-size", type=int, default=64, help="images that the CLIP sees at a time")
     parser.add_argument("--max-pixels", type=int, metavar="N", help="larger images are not decoded (default: 50 million pixels)")
     shape = parser.add_mutually_exclusive_group()
@@ -36,6 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from detector.attribution.attributor import load_attributor
     from detector.detecting import findings, image_files
     from detector.saved import load_detector
     from pipeline.progress import track
@@ -45,13 +54,15 @@ def run(options: argparse.Namespace) -> None:
     explained_by = _explaining(detector, folder) if options.explain or options.concepts else None
     if options.concepts:
         _name_concepts(explained_by, options.concepts)
+    attributor = load_attributor(options.attributor or ATTRIBUTOR) if options.attribute or options.attributor else None
     if options.batch_size < 1:
         raise UserError(f"--batch-size: {options.batch_size} images at a time are none; give 1 or more")
     limits = _limits(options.max_pixels)
     files = list(image_files(options.paths))
-    clip = _clip(options.clip, detector)
+    clip = _clip(options.clip, detector, attributor)
     say = _as_json if options.json else _as_csv() if options.csv else _as_text
-    for finding in findings(track(files, "detecting", unit="image"), detector, clip, explained_by, options.batch_size, limits):
+    bar = track(files, "detecting", unit="image")
+    for finding in findings(bar, detector, clip, explained_by, options.batch_size, limits, attributor):
         say(finding)
 
 
@@ -96,9 +107,11 @@ def _name_concepts(detector: Detector, path: Path) -> None:
     detector.concepts = names
 
 
-def _clip(folder: Path, detector: Detector) -> Clip:
-    """The CLIP to see with, after a check that it is this detector's, before its weights are read."""
+def _clip(folder: Path, detector: Detector, attributor: Attributor | None) -> Clip:
+    """The CLIP to see with, after a check that it is this detector's and attributor's, before its weights are read."""
     from detector.clip import Clip, clip_record
+    from pipeline.clip_weights import block_count
+    from pipeline.weights import weights_folder
 
     if not folder.is_dir():
         raise UserError(f"--clip {folder}: no such folder; run dvc repro, or give the CLIP this detector was trained on")
@@ -111,6 +124,8 @@ def _clip(folder: Path, detector: Detector) -> Clip:
             f"--clip {folder}: its {detector.point} features have width {record['widths'][detector.point]}, this detector reads {width}; "
             "give the CLIP it was trained on"
         )
+    if attributor:
+        attributor.require_own(record, block_count(weights_folder(folder)))
     return Clip(folder, preprocessing=detector.preprocessing)
 
 
@@ -118,7 +133,8 @@ def _as_text(finding: Finding) -> None:
     sure = "" if finding.probability is None else f"{finding.probability:.3f}"
     concepts = ", ".join(f"{name} {_said(value)}" for name, value in finding.concepts.items())
     by = f"concept detector: {finding.concept_verdict} by {concepts or 'no concept'}" if finding.concept_verdict else ""
-    remarks = "; ".join(part for part in (finding.reason, by, finding.note) if part)
+    origin = f"origin: {finding.origin} {finding.origin_score:.2f}" if finding.origin else ""
+    remarks = "; ".join(part for part in (finding.reason, origin, by, finding.note) if part)
     print(f"{_printable(finding.path)}\t{finding.verdict}\t{sure}\t{remarks}", flush=True)
 
 
@@ -150,7 +166,8 @@ def _as_csv():
 
     def say(finding: Finding) -> None:
         concepts = "; ".join(f"{name} {value['contribution']:+.4f}" for name, value in finding.concepts.items())
-        row = {**vars(finding), "concepts": concepts, "probability": "" if finding.probability is None else f"{finding.probability:.6f}"}
+        row = {**vars(finding), "concepts": concepts}
+        row |= {name: "" if row[name] is None else f"{row[name]:.6f}" for name in ("probability", "origin_score")}
         writer.writerow([_encodable(value) if isinstance(value := row[name], str) else value for name in COLUMNS])
         sys.stdout.flush()
 

@@ -23,8 +23,9 @@ from detector.estimators.presets import preset
 from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
 from detector.saved import KINDS, POINT
+from pipeline.detector_params import Head
 from pipeline.errors import UserError
-from pipeline.params import Head, Params
+from pipeline.params import Params
 from pipeline.seeds import digest, seed_of
 
 HELD_OUT = 7
@@ -121,11 +122,19 @@ class Fit:
 def fit_part(
     model: LogitClassifier, kind: str, table: FeatureTable, usable: np.ndarray, part: Part, unsure: float, label: np.ndarray | None = None
 ) -> Fit:
+    """`fit_rows` of what a kind of detector reads."""
+    return fit_rows(model, getattr(table, POINT[kind]), table, usable, part, unsure, label)
+
+
+def fit_rows(
+    model: LogitClassifier, x: np.ndarray, table: FeatureTable, usable: np.ndarray, part: Part, unsure: float, label: np.ndarray | None
+) -> Fit:
     """Fit on the usable rows of a part's training rows; its validation rows calibrate it and say how far its domain reaches.
 
-    `label` stands for the table's own labels where given. Raises UserError where one class is left to fit on.
+    `x` are the features of all rows of the table; `label` stands for its own labels where given. Raises UserError where one
+    class is left to fit on.
     """
-    x, y = getattr(table, POINT[kind]), table.label if label is None else label
+    y = table.label if label is None else label
     train = usable & part.train
     # Another dataset may have an original in its training split that this one validates with.
     validation = usable & part.validation & ~np.isin(table.group, np.unique(table.group[train]))
@@ -159,13 +168,20 @@ class RowScores:
     far: np.ndarray
 
 
-class CrossFit:
-    """Scores of one kind of detector on rows it never saw; equal training sets are fitted once."""
+class OutOfFold:
+    """Scores of one estimator on rows it never saw; equal training sets are fitted once. Subclasses say what it is and reads."""
 
-    def __init__(self, kind: str, settings: dict, concepts: np.ndarray, seed: int, table: FeatureTable, many: list[Part], unsure: float):
-        self.kind, self.settings, self.concepts, self.seed = kind, settings, concepts, seed
-        self.table, self.many, self.unsure = table, many, unsure
+    def __init__(self, seed: int, table: FeatureTable, many: list[Part], unsure: float):
+        self.seed, self.table, self.many, self.unsure = seed, table, many, unsure
         self._done: dict[tuple, list[Fit]] = {}
+
+    def model(self) -> LogitClassifier:
+        """An unfitted estimator."""
+        raise NotImplementedError
+
+    def features(self, table: FeatureTable) -> np.ndarray:
+        """What the estimator reads of a table, N x width."""
+        raise NotImplementedError
 
     def fits(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> list[Fit]:
         """One fitted detector a part. `shuffled` numbers a permutation of the labels: a control that must learn nothing."""
@@ -177,8 +193,7 @@ class CrossFit:
         return self._done[key]
 
     def _fit(self, usable: np.ndarray, part: Part, label: np.ndarray | None) -> Fit:
-        model = estimator(self.kind, self.settings, self.concepts, self.seed)
-        return fit_part(model, self.kind, self.table, usable, part, self.unsure, label)
+        return fit_rows(self.model(), self.features(self.table), self.table, usable, part, self.unsure, label)
 
     def _permuted(self, usable: np.ndarray, number: int) -> np.ndarray:
         """Labels dealt anew among the usable rows, each image's views with it: else a view would tell its image's label."""
@@ -202,7 +217,7 @@ class CrossFit:
     ) -> RowScores:
         """Likewise of another table's rows, such as altered views: `parts_of_other` says which part scores which of them."""
         found = RowScores(*(np.full(len(other), np.nan) for _ in range(5)), far=np.zeros(len(other), bool))
-        x = getattr(other, POINT[self.kind])
+        x = self.features(other)
         for fit, part in zip(self.fits(sources, matched, shuffled), parts_of_other, strict=True):
             rows = part.test & ~np.isin(other.group, fit.seen)
             if not rows.any():
@@ -217,3 +232,17 @@ class CrossFit:
     def asked(self) -> np.ndarray:
         """The rows that some part's test covers: those of them without a score were withheld."""
         return np.any([part.test for part in self.many], axis=0)
+
+
+class CrossFit(OutOfFold):
+    """Those of one of the paper's kinds of detectors."""
+
+    def __init__(self, kind: str, settings: dict, concepts: np.ndarray, seed: int, table: FeatureTable, many: list[Part], unsure: float):
+        super().__init__(seed, table, many, unsure)
+        self.kind, self.settings, self.concepts = kind, settings, concepts
+
+    def model(self) -> LogitClassifier:
+        return estimator(self.kind, self.settings, self.concepts, self.seed)
+
+    def features(self, table: FeatureTable) -> np.ndarray:
+        return getattr(table, POINT[self.kind])

@@ -5,6 +5,7 @@ from pathlib import Path
 from detector.concepts import NO_CONCEPTS, concept_bank
 from detector.evaluation.crossfit import CrossFit, cross_fit
 from detector.evaluation.generalization import Table
+from detector.evaluation.threads import one_thread
 from detector.features import AUGMENTED, IMAGES, read_features
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.params import Params
@@ -16,10 +17,7 @@ def headline_detector(params: Params) -> tuple[CrossFit, Table]:
     """Its fits on the dataset's own images (and their augmented views), and the cells of those it is asked about."""
     table = read_features(FEATURES, [PHOTOGRAPHS, *params.generators], (IMAGES, AUGMENTED))
     kind = params.evaluation.headline
-    if kind != "linear":  # which needs no torch
-        import torch
-
-        torch.set_num_threads(1)  # the last bits must not depend on the cores
+    one_thread(torch=kind != "linear")
     bank = concept_bank(CLIP, params.clip.recognised) if kind == "concept" else NO_CONCEPTS
     fits = cross_fit(kind, params, bank, table)
     return fits, Table(sorted(set(table.group[fits.asked])), (), params.evaluation.bootstrap, params.seed, PHOTOGRAPHS)

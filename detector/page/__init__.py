@@ -10,10 +10,12 @@ from base64 import b64encode
 from pathlib import Path
 
 from detector.page import charts, cues, tables, words
+from detector.page.attribution import attribution
 from detector.page.audit import audit
 from detector.page.blocks import Pair, Picture, Section, Verdict, two_digits
 from detector.page.gather import gather
 from detector.page.report import Report
+from detector.page.rivals import rivals
 from pipeline.files import write_bytes
 
 __all__ = ["Pair", "Picture", "Report", "Verdict", "gather", "write_page"]
@@ -40,6 +42,8 @@ def sections(report: Report) -> list[Section]:
         charts.controls(report),
         charts.robustness(report),
         charts.adaptation(report),
+        rivals(report),
+        attribution(report),
         cues.cues(report),
         words.pairs(report),
         tables.benchmarks(report),

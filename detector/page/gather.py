@@ -45,7 +45,7 @@ def gather(params: Params, pictures: Mapping[str, Mapping[str, np.ndarray]], gro
         pairs=pairs,
         **{
             name: read_json(METRICS / f"{name}.json")
-            for name in ("headline", "robustness", "adaptation", "explanation", "benchmarks", "audit")
+            for name in ("headline", "robustness", "adaptation", "rivals", "attribution", "explanation", "benchmarks", "audit")
         },
     )
 

@@ -22,6 +22,8 @@ class Report:
     generalization: Mapping[str, Mapping] = field(default_factory=dict)
     robustness: Mapping | None = None
     adaptation: Mapping | None = None
+    rivals: Mapping | None = None
+    attribution: Mapping | None = None
     explanation: Mapping | None = None
     pairs: list[Pair] = field(default_factory=list)
     benchmarks: Mapping | None = None

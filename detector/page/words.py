@@ -15,6 +15,7 @@ ALTERATIONS = {
     "resize": ("Made smaller", "factor"),
     "crop": ("Cropped", "share of each side"),
     "blur": ("Blurred", "sigma in pixels"),
+    "launder": ("Cropped, enlarged again and saved as JPEG", "quality"),
 }
 """{alteration: (what happens, what its strength is)}."""
 CHANCE = "With as many counterparts as photographs chance is 0.5."

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from detector.captions import CAPTIONS, prompt_sha256
 from detector.clip import POINTS
-from detector.features import IMAGES, RANDOM, WHAT, clip_of
+from detector.features import IMAGES, RANDOM, WHAT, block_column, blocks_in, clip_of, vector_type
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.records import read_table
@@ -41,9 +41,10 @@ def features_belong(folder: Path, images: Iterable[tuple], views: Views, photogr
     trained, broken = clip_of(_present(photographs / f"{IMAGES}.parquet")), defaultdict(set)
     for what in WHAT:
         table, clip = _read(folder / f"{what}.parquet", (*KNOWN, "view"), POINTS)
+        points = (*POINTS, *map(block_column, blocks_in(table.schema)))
         found = Counter(zip(*(table[name].to_pylist() for name in (*KNOWN, "view")), strict=True))
         broken[FEATURES_BELONG] |= {row[KNOWN.index("image_id")] for row in (found - expected[what]) + (expected[what] - found)}
-        broken[FINITE] |= _wild(table, POINTS)
+        broken[FINITE] |= _wild(table, points)
         wanted = clip_of(_present(photographs / f"{RANDOM}.parquet")) if what == RANDOM else trained
         if clip != wanted or (what == RANDOM and clip == trained):
             broken[ONE_CLIP] |= set(table["image_id"].to_pylist())
@@ -80,12 +81,13 @@ def _present(path: Path) -> Path:
 
 
 def _read(path: Path, texts: Sequence[str], points: Sequence[str]) -> tuple[pa.Table, dict]:
-    """The rows of a file of features, and the record of the CLIP that made it."""
+    """The rows of a file of features (these columns, and transformer blocks), and the record of the CLIP that made it."""
     table = read_table(_present(path))
+    points = (*points, *map(block_column, blocks_in(table.schema)))
     try:
         clip = clip_of(path)
         whole = set(texts) <= set(table.schema.names) and all(
-            table.schema.field(point).type == pa.list_(pa.float32(), clip["widths"][point]) for point in points
+            table.schema.field(point).type == vector_type(clip, point) for point in points
         )
     except (ValueError, KeyError, TypeError):  # what it says of its CLIP is no record, or a column is not there
         whole = False

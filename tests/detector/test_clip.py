@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,116 @@ def test_the_features_are_those_that_transformers_documents(folder, clips):
     for clip in clips:
         assert all(close(*points) for points in zip(clip.image_features(square), theirs, strict=True))
         assert np.abs(clip.text_features(TEXTS) - texts).max() < 1e-4
+
+
+def test_a_blocks_features_are_the_raw_cls_token_that_it_leaves(folder, clips):
+    """Against what each library itself calls its intermediate states: both of the same image, here a square one."""
+    import open_clip
+    import torch
+    from transformers import CLIPModel
+
+    square, own = IMAGES[-1:], clips[0]
+    pixels = torch.from_numpy((np.stack(square).astype(np.float32) / 255 - 0.4) / np.float32(0.28)).permute(0, 3, 1, 2)
+    one, other = open_clip.create_model(f"local-dir:{folder}").eval(), CLIPModel.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        theirs = [
+            [tokens[:, 0] for tokens in one.visual.forward_intermediates(pixels, output_extra_tokens=True)["image_intermediates_prefix"]],
+            [states[:, 0] for states in other.vision_model(pixels, output_hidden_states=True).hidden_states[1:3]],
+        ]
+    for clip in clips:
+        pooled, _, *blocks = clip.picture_features([clip.picture(square[0])], (0, 1))
+        assert [block.shape for block in blocks] == [(1, 96), (1, 96)] and {block.dtype for block in blocks} == {np.dtype(np.float32)}
+        for states in theirs:
+            assert all(close(block, state.numpy()) for block, state in zip(blocks, states, strict=True))
+        assert np.abs(blocks[1] - pooled).max() > 1e-2, "the last block's is before the LayerNorm, pooled is after it"
+    pictures = [own.picture(image) for image in IMAGES]
+    assert np.array_equal(own.picture_features(pictures, (1,))[2], own.picture_features(pictures, (1, 0))[2]), "in the order asked for"
+
+
+def test_asking_for_blocks_changes_nothing_else_and_leaves_nothing_behind(clips):
+    for clip in clips:
+        pictures = [clip.picture(image) for image in IMAGES]
+        before, asked, after = (clip.picture_features(pictures, blocks) for blocks in ((), (0, 1), ()))
+        assert len(before) == len(after) == 2 and len(asked) == 4
+        for one, other, third in zip(before, asked[:2], after, strict=True):
+            assert np.array_equal(one, other) and np.array_equal(one, third)
+        assert not any(block._forward_hooks for block in clip._model.blocks)
+
+
+def test_blocks_are_counted_without_weights(folder, clips, tmp_path):
+    from pipeline.clip_weights import CONFIG, block_count, chosen_blocks
+
+    for form, clip in zip(CONFIG, clips, strict=True):
+        place = Path(clip.record["id"])
+        bare = tmp_path / form
+        bare.mkdir()
+        shutil.copy(place / CONFIG[form], bare)
+        assert block_count(bare) == 2 and chosen_blocks(bare, None) == [0, 1] and chosen_blocks(bare, []) == []
+        assert chosen_blocks(bare, [1, 0, 1]) == [0, 1], "neither order nor repetition matters"
+        with pytest.raises(UserError, match="clip.blocks: there is no block 2 in the CLIP of .*; give numbers from 0 to 1, or"):
+            chosen_blocks(bare, [0, 2])
+    config = read_json(bare.parent / "open_clip/open_clip_config.json")
+    config["model_cfg"]["vision_cfg"]["layers"] = [3, 4, 6, 3]
+    (tmp_path / "open_clip/open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="its image tower is no plain ViT"):
+        block_count(tmp_path / "open_clip")
+
+
+@pytest.fixture(scope="module")
+def models(clips):
+    return [clip._model for clip in clips]
+
+
+def test_a_prompt_of_the_embeddings_of_words_is_the_text_of_these_words(clips, models):
+    import torch
+
+    found = []
+    for clip, model in zip(clips, models, strict=True):
+        words = model.prompt_tokens(["a photo", "dark"], 0)
+        assert words.dtype == torch.long and words.shape == (2, 48)
+        (end,) = set(model._ends(words[:1]).tolist())
+        context = end - 1  # the tokens of "a photo", without [SOS] and [EOS]
+        learned = model.words(words[:1, 1:end]).expand(2, -1, -1)
+        prompts = model.prompt_tokens([" warm", " a cat"], context)
+        with torch.inference_mode():
+            made = model.embed_prompts(prompts, learned).numpy()
+        assert close(made, clip.text_features(["a photo warm", "a photo a cat"])) and model.text_width == 48 == learned.shape[2]
+        with torch.inference_mode():
+            assert np.abs(model.embed_prompts(prompts, learned.flip(1)).numpy() - made).max() > 1e-3, "learned words have places too"
+        assert not model.words._forward_hooks
+        found.append(made)
+    assert close(*found)
+    assert models[0].logit_scale == pytest.approx(models[1].logit_scale) == pytest.approx(float(models[0].model.logit_scale.exp()))
+
+
+def test_a_gradient_reaches_the_learned_words_and_pixels_and_nothing_else(models):
+    import torch
+
+    found = []
+    for model in models:
+        vectors = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (2, 5, 48)).astype(np.float32)).requires_grad_()
+        pixels = torch.from_numpy(np.random.default_rng(1).normal(0, 1, (3, 3, 64, 64)).astype(np.float32)).requires_grad_()
+        texts = model.embed_prompts(model.prompt_tokens(["a cat", "dark"], 5), vectors)
+        (model.pooled(pixels) @ model.projection @ texts.T).square().sum().backward()
+        assert (vectors.grad.abs().sum(2) > 0).all() and (pixels.grad.abs().amax((1, 2, 3)) > 0).all()
+        assert all(parameter.grad is None for parameter in model.model.parameters())
+        found.append((vectors.grad.numpy(), pixels.grad.numpy()))
+    assert all(np.abs(ours - theirs).max() < 1e-3 * np.abs(theirs).max() for ours, theirs in zip(*found, strict=True))
+
+
+def test_refused_a_prompt_longer_than_the_text_tower_reads(models):
+    for model in models:
+        end = int(model._ends(model.prompt_tokens(["a cat"], 0)))
+        assert model.prompt_tokens(["a cat"], 47 - end).shape == (1, 48)
+        for texts, context in ((["dark", "a cat"], 48 - end), (["a cat"], 100), (["photo " * 200], 1)):
+            with pytest.raises(UserError, match=f"attribution.occ_clip.context: {context} learned tokens do not fit beside '.* lower it"):
+                model.prompt_tokens(texts, context)
+
+
+def test_refused_prompts_for_a_text_tower_that_is_pooled_otherwise(models, monkeypatch):
+    monkeypatch.setattr(models[0].text, "text_pool_type", "last")
+    with pytest.raises(UserError, match="clip.model: its text tower does not read up to the end of a text .it takes 'last'.; prompts need"):
+        models[0].prompt_tokens(["a cat"], 4)
 
 
 def test_the_activation_matters_and_is_that_of_the_configuration(folder, clips, tmp_path):

@@ -15,6 +15,7 @@ from detector.estimators.linear import LinearProbe
 from detector.saved import Detector
 from pipeline.errors import UserError
 from pipeline.images import Limits, read_image
+from tests.detector.attribution.attributors import TRAINING, attributor
 from tests.pipeline.hostile import UNREADABLE
 
 CLIP = {"id": "brightness", "revision": "r", "preprocessing": {}}
@@ -30,10 +31,10 @@ class Brightness:
     def picture(self, image):
         return np.asarray(image.resize((4, 4)))
 
-    def picture_features(self, pictures):
+    def picture_features(self, pictures, blocks=()):
         self.batches.append(len(pictures))
         x = np.array([picture.mean((0, 1)) / 255 for picture in pictures], np.float32)
-        return x, x
+        return x, x, *(x * (block + 1) for block in blocks)
 
 
 def fitted(classifier, **learned):
@@ -118,6 +119,35 @@ def test_the_concepts_that_decided_are_named_the_greatest_first_and_closed_ones_
     assert one.verdict == "unsure" and one.concept_verdict == "synthetic"
     (grey,) = findings([folder / "c grey.png"], concepts(), Brightness(), concepts())
     assert list(grey.concepts) == ["red", "green"] and grey.concepts["green"]["contribution"] < 0
+
+
+def test_an_attributor_names_the_origin_of_what_can_be_read_in_the_same_pass(folder):
+    clip = Brightness()
+    found = list(findings(image_files([folder]), detector(), clip, batch_size=3, attributor=attributor()))
+    assert clip.batches == [3, 1], "one pass a batch, none for what cannot be read"
+    assert [finding.origin for finding in found] == ["unknown", "unknown", "unknown", "first", "", ""]
+    assert found[3].origin_score > 0.99 and found[0].origin_score == pytest.approx(1 / 3, abs=0.1)
+    assert [finding.origin_score for finding in found[4:]] == [None, None]
+    plain = list(findings(image_files([folder]), detector(), Brightness()))
+    assert {finding.origin for finding in plain} == {""}
+    assert [finding.verdict for finding in plain] == [finding.verdict for finding in found], "the verdict is another model's answer"
+
+
+def test_an_image_of_one_colour_has_no_known_origin(tmp_path):
+    Image.new("RGB", (20, 10), (250, 0, 0)).save(tmp_path / "red.png")
+    (one,) = findings([tmp_path / "red.png"], detector(), Brightness(), attributor=attributor())
+    assert one.origin == "unknown" and one.origin_score > 0.99
+
+
+def test_a_demonstration_is_noted_once_and_of_the_attributor_alone_where_only_it_is_one(folder):
+    files = [folder / "a bright.png"]
+    (one,) = findings(files, detector(), Brightness(), attributor=attributor())
+    assert one.note == "a demonstration, trained on 30 photographs of 3 originals (test)"
+    published = Detector("linear", detector().classifier, "pooled", training={"dataset": "published"})
+    (other,) = findings(files, published, Brightness(), attributor=attributor())
+    assert other.note == f"its probabilities were never calibrated; its origin by {one.note}"
+    (large,) = findings(files, published, Brightness(), attributor=attributor(training={**TRAINING, "originals": 5000}))
+    assert large.note == "its probabilities were never calibrated"
 
 
 def test_no_file_is_opened_before_every_path_is_known_to_exist(folder):

@@ -12,7 +12,20 @@ from PIL import Image
 from detector import extraction
 from detector.captions import read_captions
 from detector.extraction import plan, write_features
-from detector.features import ALTERED, AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, WHAT, benchmark_rows, feature_rows, read_features
+from detector.features import (
+    ALTERED,
+    AUGMENTED,
+    IMAGE,
+    IMAGES,
+    RANDOM,
+    RECONSTRUCTION,
+    WHAT,
+    benchmark_rows,
+    blocks_of,
+    feature_rows,
+    read_block,
+    read_features,
+)
 from pipeline.alterations import Views, alter
 from pipeline.images import encode_png
 from pipeline.store import WorkStore
@@ -43,10 +56,11 @@ class Means:
     def text_features(self, texts):
         return np.array([[len(text), self.sign] for text in texts], np.float32)
 
-    def picture_features(self, pictures):
+    def picture_features(self, pictures, blocks=()):
+        """That of a block is the pooled one and its number."""
         self.batches.append(len(pictures))
         x = self.sign * np.stack([picture.mean((0, 1)) for picture in pictures]).astype(np.float32)
-        return x, x[:, :2]
+        return x, x[:, :2], *(x + block for block in blocks)
 
 
 def row(image_id: str, image: Image.Image, split: str = "train", source: str = "", label: int = 0) -> dict:
@@ -78,11 +92,12 @@ def extract(tmp_path, monkeypatch):
         name="photographs",
         work="work",
         prompts=None,
+        blocks=(),
     ):
         decoded.clear()
         Means.batches.clear()
         store = WorkStore(tmp_path / work, "features")
-        arguments = (tmp_path / "clip", 4, "float32", plan(asked, seed), store, processes, name)
+        arguments = (tmp_path / "clip", 4, "float32", plan(asked, seed, blocks), store, processes, name)
         totals = write_features(tmp_path / "features" / name, lambda: shards, *arguments, prompts)
         return SimpleNamespace(totals=totals, decoded=list(decoded), batches=list(Means.batches), folder=tmp_path / "features")
 
@@ -127,6 +142,46 @@ def test_files_say_which_clip_made_them(extract):
     assert clips[RANDOM]["revision"] == clips[IMAGES]["revision"] + "-random-1" and clips[IMAGES]["preprocessing"]["crop"] == 8
 
 
+def test_blocks_are_columns_of_the_images_beside_the_same_features(extract):
+    asked = views(augmented=1, jpeg=[20])
+    bare = extract(asked).folder / "photographs"
+    before = {what: (bare / f"{what}.parquet").read_bytes() for what in WHAT}
+    done = extract(asked, blocks=(0, 2))
+    assert sum(done.batches) == 8 and len(done.decoded) == 8, "the images' own view is made again, and no other"
+    table = read_features(done.folder, ["photographs"])
+    assert blocks_of(done.folder, "photographs") == [0, 2]
+    for block in (0, 2):
+        assert np.array_equal(read_block(done.folder, ["photographs"], block), table.pooled + np.float32(block))
+    names = {what: pq.read_schema(done.folder / f"photographs/{what}.parquet").names for what in WHAT}
+    assert names[IMAGES] == [*names[RANDOM], "block-0", "block-2"], "columns of the images as they are, of nothing else"
+    for what in (AUGMENTED, ALTERED, RANDOM):
+        assert (done.folder / f"photographs/{what}.parquet").read_bytes() == before[what]
+    assert not extract(asked, blocks=(0, 2)).batches
+    assert sum(extract(asked, blocks=(2,)).batches) == 8, "another choice, another entry"
+    again = extract(asked)
+    assert not again.batches and (again.folder / "photographs/images.parquet").read_bytes() == before[IMAGES]
+
+
+def test_a_process_killed_between_cells_goes_on_as_if_it_had_not_been(extract, monkeypatch):
+    asked, blocks = views(augmented=1), (1,)
+    whole = (extract(asked, work="whole", blocks=blocks).folder / "photographs/images.parquet").read_bytes()
+    real, calls = Means.picture_features, []
+
+    def killed(self, pictures, blocks=()):
+        calls.append(blocks)
+        if len(calls) > 4:
+            raise KeyboardInterrupt
+        return real(self, pictures, blocks)
+
+    monkeypatch.setattr(Means, "picture_features", killed)
+    with pytest.raises(KeyboardInterrupt):
+        extract(asked, work="torn", blocks=blocks)
+    monkeypatch.setattr(Means, "picture_features", real)
+    again = extract(asked, work="torn", blocks=blocks)
+    assert 0 < sum(again.batches) < 8 + 7 + 14 and calls.count(blocks) > 0
+    assert (again.folder / "photographs/images.parquet").read_bytes() == whole
+
+
 def test_one_strength_more_costs_that_strength_and_taking_it_back_nothing(extract):
     first = extract(views(jpeg=[20]))
     before = {path.name: path.read_bytes() for path in (first.folder / "photographs").iterdir()}
@@ -168,7 +223,7 @@ def test_processes_share_the_work_and_the_main_one_writes(extract):
 
 
 def test_where_making_fails_nothing_half_written_is_left(extract, monkeypatch, tmp_path):
-    def broken(self, pictures):
+    def broken(self, pictures, blocks):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(Means, "picture_features", broken)

@@ -7,20 +7,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from detector.features import IMAGE, WHAT, FeatureTable, benchmark_rows, feature_rows, features_schema, read_features
+from detector.features import (
+    IMAGE,
+    WHAT,
+    FeatureTable,
+    benchmark_rows,
+    block_column,
+    blocks_of,
+    feature_rows,
+    features_schema,
+    read_block,
+    read_features,
+)
 from pipeline.errors import UserError
 
 CLIP = {"id": "tiny", "revision": "1", "preprocessing": {"resize": 64}, "widths": {"pooled": 3, "projected": 2}}
 
 
-def write(path, rows: list[tuple], clip=CLIP) -> None:
-    """Rows of (image_id, source, view, value): the pooled vector is the value three times, the projected one its negative."""
+def write(path, rows: list[tuple], clip=CLIP, blocks=()) -> None:
+    """Rows of (image_id, source, view, value): the pooled vector is the value three times, the projected one its negative, and
+    that of a block ten times the value and the block's number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = {"group": "g", "split": "test", "role": IMAGE, "sha256": "0", "label": 1}
-    schema = features_schema(clip)
+    schema = features_schema(clip, blocks)
     wide, narrow = clip["widths"]["pooled"], clip["widths"]["projected"]
     named = [dict(zip(("image_id", "source", "view"), row[:3], strict=True)) | plain for row in rows]
     filled = [row | {"pooled": [values[3]] * wide, "projected": [-values[3]] * narrow} for row, values in zip(named, rows, strict=True)]
+    filled = [row | {block_column(block): [10 * row["pooled"][0] + block] * wide for block in blocks} for row in filled]
     pq.write_table(pa.Table.from_pylist(filled, schema=schema), path, row_group_size=2)
 
 
@@ -68,6 +81,23 @@ def test_a_table_made_by_hand_is_of_the_images_themselves():
     assert table.view.tolist() == ["", ""] and table.clip is None
 
 
+def test_a_blocks_rows_are_those_of_the_table_in_the_same_order(tmp_path):
+    write(tmp_path / "one/images.parquet", [("b", "one", "", 2), ("a", "one", "", 1), ("c", "one", "", 3)], blocks=(0, 2, 11))
+    write(tmp_path / "two/images.parquet", [("b", "two", "", 5), ("a", "two", "", 4)], blocks=(2, 11))
+    assert blocks_of(tmp_path, "one") == [0, 2, 11] and blocks_of(tmp_path, "two") == [2, 11]
+    names = ["two", "one"]
+    table, found = read_features(tmp_path, names), read_block(tmp_path, iter(names), 11)
+    assert found.dtype == np.float32 and found.shape == (5, 3) and np.array_equal(found, 10 * table.pooled + 11)
+    assert np.array_equal(read_block(tmp_path, ["one"], 0)[:, 1], [10, 20, 30])
+    with pytest.raises(UserError, match="clip.blocks: .*/two has no features of block 0; name it there and run dvc repro"):
+        read_block(tmp_path, names, 0)
+    write(tmp_path / "two/images.parquet", [("a", "two", "", 4)], {**CLIP, "revision": "2"}, (2,))
+    with pytest.raises(UserError, match="were made by different CLIPs"):
+        read_block(tmp_path, names, 2)
+    with pytest.raises(UserError, match="three/images.parquet is missing; run dvc repro"):
+        read_block(tmp_path, ["three"], 2)
+
+
 @pytest.mark.parametrize("change", [{"revision": "2"}, {"preprocessing": {"resize": None}}])
 def test_features_of_different_clips_are_not_read_together(tmp_path, change):
     write(tmp_path / "one/images.parquet", [("a", "one", "", 1)])
@@ -90,6 +120,8 @@ def test_the_schema_carries_the_clip():
     schema = features_schema(CLIP)
     assert json.loads(schema.metadata[b"clip"]) == CLIP
     assert schema.field("pooled").type == pa.list_(pa.float32(), 3) and schema.field("projected").type == pa.list_(pa.float32(), 2)
+    more = features_schema(CLIP, (3,))
+    assert more.names == [*schema.names, "block-3"] and more.field("block-3").type == schema.field("pooled").type
 
 
 def test_a_benchmarks_images_of_one_id_have_keys_of_their_own():

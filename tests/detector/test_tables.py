@@ -2,7 +2,7 @@
 
 import csv
 
-from detector.tables import PUBLISHED, control_table, cross_table, headline_table, published, published_table
+from detector.tables import PUBLISHED, control_table, cross_table, headline_table, published, published_table, rivals_table
 
 
 def cell(mean: float, **more) -> dict:
@@ -60,3 +60,16 @@ def test_the_published_table_stands_beside_its_own_datasets_only():
     text = published_table("orthogonal", ["mine", "cnnspot"])
     assert "| synthclic | 0.37 | 0.79 | 0.92 |" in text and "linear detectors" in text
     assert "| synthclic | 0.38 | 0.78 | 0.92 |" in published_table("concept", ["cnnspot"])
+
+
+def test_rivals_stand_below_the_papers_detectors():
+    def measured(name: str) -> dict:
+        return {name: 0.7, f"{name}_low": 0.6, f"{name}_high": 0.8}
+
+    headline = {"originals": 9, "linear": {"trained_on_all": measured("AP"), "left_out": measured("AP")}, "differences": {}}
+    clipdet = {"all": {**measured("mAP"), "minus_headline": {"mAP": -0.1, "mAP_low": -0.2, "mAP_high": 0.0}}, "left_out": measured("AP")}
+    text = rivals_table({"originals": 9, "systems": {"clipdet": clipdet, "univfd": {"all": clipdet["all"]}}}, headline, "linear")
+    first, second, last = [line for line in text.splitlines() if line.startswith("| ")][-3:]
+    assert first == "| linear (the paper's) | 0.70 [0.60, 0.80] | - | 0.70 [0.60, 0.80] |"
+    assert second == "| clipdet | 0.70 [0.60, 0.80] | -0.10 [-0.20, 0.00] | 0.70 [0.60, 0.80] |"
+    assert last.endswith("| - |") and "over 9 originals" in text

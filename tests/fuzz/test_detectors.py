@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from detector import load_detector, save_detector
+from detector.attribution.attributor import UNKNOWN, load_attributor, save_attributor
+from tests.detector.attribution.attributors import attributor
 from tests.detector.test_saved import MODELS, trained
 from tests.fuzz.hostile import FUZZ, TEXTS, VALUES, damaged, refused_or_read
 
@@ -197,5 +199,47 @@ def test_other_weights(folders, more):
     try:
         path.write_bytes(save({**load_file(str(path)), **{name.encode("utf-8", "ignore").decode(): array for name, array in more.items()}}))
         loaded(folders["linear"])
+    finally:
+        path.write_bytes(sound)
+
+
+@pytest.fixture(scope="module")
+def attribution(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("attributors") / "a"
+    save_attributor(attributor(), folder)
+    return folder
+
+
+def asked(folder: Path) -> None:
+    found = refused_or_read(lambda: load_attributor(folder), str(folder))
+    if found is not None:
+        names, scores = found.judge(np.full((2, found.coef.shape[1]), 1e-3))
+        assert set(names.tolist()) <= {*found.classes, UNKNOWN} and np.isfinite(scores).all()
+        refused_or_read(lambda: found.require_own({"id": "x", "revision": "", "preprocessing": {}, "widths": {"pooled": 3}}, 12), "x")
+
+
+@given(
+    st.dictionaries(st.sampled_from(["classes", "block", "threshold", "clip", "training", "none_because"]), VALUES, min_size=1, max_size=2)
+)
+@settings(FUZZ)
+def test_changed_descriptions_of_attributors(attribution, changed):
+    path = attribution / "attributor.json"
+    sound = path.read_text()
+    try:
+        path.write_text(json.dumps(json.loads(sound) | changed, default=str, skipkeys=True))
+        asked(attribution)
+    finally:
+        path.write_text(sound)
+
+
+@pytest.mark.parametrize("file", ["attributor.json", "weights.safetensors"])
+@given(st.data())
+@settings(FUZZ, max_examples=40)
+def test_damaged_attributors(attribution, file, data):
+    path = attribution / file
+    sound = path.read_bytes()
+    try:
+        path.write_bytes(data.draw(damaged(sound)))
+        asked(attribution)
     finally:
         path.write_bytes(sound)

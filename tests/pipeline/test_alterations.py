@@ -41,6 +41,8 @@ def test_names_keep_the_order_given_and_have_no_dots():
         ({"webp": [101]}, "webp does not take 101"),
         ({"jpeg": [70.5]}, "jpeg does not take 70.5"),
         ({"jpeg": [True]}, "jpeg does not take True"),
+        ({"launder": [0.75]}, "launder does not take 0.75; give a whole number from 1 to 100"),
+        ({"launder": [101]}, "launder does not take 101"),
         ({"resize": [1]}, "resize does not take 1; give above 0 and below 1"),
         ({"crop": [0]}, "crop does not take 0"),
         ({"blur": [-1]}, "blur does not take -1"),
@@ -67,7 +69,7 @@ def test_sizes_after_altering(picture):
     assert alter(picture, "resize", 0.5).size == (100, 80)
     assert alter(picture, "crop", 0.75).size == (150, 120)
     assert alter(Image.new("RGB", (3, 2)), "resize", 0.01).size == (1, 1)
-    for kind, strength in (("jpeg", 50), ("webp", 50), ("blur", 1)):
+    for kind, strength in (("jpeg", 50), ("webp", 50), ("blur", 1), ("launder", 50)):
         assert alter(picture, kind, strength).size == picture.size
 
 
@@ -75,7 +77,7 @@ def test_a_crop_keeps_the_centre(picture):
     assert alter(picture, "crop", 0.5).tobytes() == picture.crop((50, 40, 150, 120)).tobytes()
 
 
-@pytest.mark.parametrize(("kind", "mild", "strong"), [("jpeg", 90, 20), ("webp", 90, 20), ("blur", 0.5, 3)])
+@pytest.mark.parametrize(("kind", "mild", "strong"), [("jpeg", 90, 20), ("webp", 90, 20), ("blur", 0.5, 3), ("launder", 90, 20)])
 def test_the_stronger_the_further_from_the_image(picture, kind, mild, strong):
     assert 0 < difference(picture, alter(picture, kind, mild)) < difference(picture, alter(picture, kind, strong)) < 60
 
@@ -93,6 +95,16 @@ def test_blur_is_a_gaussian_of_that_sigma():
 def test_blur_leaves_a_plain_surface_as_it_is():
     plain = Image.new("RGB", (30, 20), (3, 200, 255))
     assert alter(plain, "blur", 3).tobytes() == plain.tobytes()
+
+
+def test_laundering_enlarges_the_centre_and_compresses_it():
+    """White within a grey frame of an eighth of each side, which is what is cut off; and what JPEG does to the rest."""
+    framed = Image.new("RGB", (160, 96), (90, 90, 90))
+    framed.paste((255, 255, 255), (20, 12, 140, 84))
+    assert alter(framed, "launder", 95).tobytes() == Image.new("RGB", (160, 96), (255, 255, 255)).tobytes()
+    image = textured(3, 160, 96)
+    larger = image.crop((20, 12, 140, 84)).resize(image.size, Image.Resampling.BICUBIC)
+    assert alter(image, "launder", 70).tobytes() == alter(larger, "jpeg", 70).tobytes() != larger.tobytes()
 
 
 def test_an_alteration_nobody_knows_is_an_error(picture):

@@ -51,6 +51,18 @@ def test_nothing_is_missing_where_the_hub_hands_out_the_files(hub, tmp_path):
     assert not any("resolve" in line and "safetensors" in line and line.startswith("GET") for line in hub.requests)  # weights stay there
 
 
+def test_a_block_that_a_clip_in_a_folder_does_not_have_is_said_before_weights_are_read(hub, tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text('{"model_cfg": {"embed_dim": 4, "vision_cfg": {"layers": 2}}}')
+    (folder / "open_clip_model.safetensors").write_bytes(b"never read")
+    model = {"kind": "pretrained_clip", "folder": str(folder), "licence": "MIT"}
+    for blocks, wrong in ([0, 1], False), (None, False), ([1, 2], True):
+        problems = [line for line in preflight(params(tmp_path, clip={"model": dict(model), "blocks": blocks})) if "clip.blocks" in line]
+        assert bool(problems) == wrong
+    assert problems == [f"clip.blocks: there is no block 2 in the CLIP of {folder}; give numbers from 0 to 1, or null for all"]
+
+
 def test_the_default_profile_needs_no_hub(hub, monkeypatch):
     monkeypatch.chdir(ROOT)
     found = load_params()

@@ -144,3 +144,75 @@ def test_a_vocabulary_of_another_length_is_refused(clip, images, tmp_path):
     path = concept(tmp_path / "concepts.ckpt")
     with pytest.raises(SystemExit, match="names 1 concepts, the detector has 3"):
         main(["detect", str(images), "--detector", str(path), "--clip", str(clip), "--concepts", str(vocabulary)])
+
+
+def attribution(folder: Path, seen_by: Path, detector: Path, **other) -> Path:
+    """An attributor of what the detector sees with; its origins are decided by the CLS token of the CLIP's first block."""
+    from detector import load_detector
+    from detector.attribution.attributor import save_attributor
+    from detector.clip import clip_record
+    from tests.detector.attribution.attributors import attributor
+
+    random = np.random.default_rng(0)
+    record = clip_record(seen_by, load_detector(detector).preprocessing)
+    made = {"coef": random.normal(size=(3, 64)), "block": 0, "threshold": 0.0, "clip": record, "classes": ("first", "real", "second")}
+    save_attributor(attributor(**(made | other)), folder)
+    return folder
+
+
+def test_attribution_is_said_in_every_form_and_columns_keep_their_places(clip, images, tmp_path, capsys):
+    from detector.attribution.attributor import load_attributor
+    from detector.clip import Clip
+
+    detector = linear(tmp_path / "probe.ckpt")[0]
+    folder = attribution(tmp_path / "a", clip, detector)
+    command = ["detect", str(images), "--detector", str(detector), "--clip", str(clip), "--batch-size", "2"]
+    main([*command, "--json", "--attributor", str(folder)])
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    attributor = load_attributor(folder)
+    seen = Clip(clip, preprocessing=attributor.clip["preprocessing"])
+    _, _, cls = seen.picture_features([seen.picture(Image.open(line["path"]).convert("RGB")) for line in found[:3]], (0,))
+    origins, scores = attributor.judge(cls)
+    assert [line["origin"] for line in found[:3]] == origins.tolist()
+    assert [line["origin_score"] for line in found[:3]] == pytest.approx(scores.tolist(), abs=1e-3)
+    assert found[3]["verdict"] == "unreadable" and not {"origin", "origin_score"} & set(found[3])
+
+    main([*command, "--csv", "--attributor", str(folder)])
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert rows[0][:7] == ["path", "verdict", "probability", "reason", "note", "concept_verdict", "concepts"]
+    assert rows[0][7:] == ["origin", "origin_score"] and rows[1][7] == origins[0] and rows[4][7:] == ["", ""]
+    assert float(rows[1][8]) == pytest.approx(scores[0], abs=1e-3)
+
+    main([*command, "--attributor", str(folder)])
+    assert f"origin: {origins[0]} {scores[0]:.2f}" in lines(capsys)[0][3]
+    main([*command, "--csv"])
+    assert all(row["origin"] == row["origin_score"] == "" for row in csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"clip": {"id": "elsewhere", "revision": "x"}}, "another revision than the attributor's, elsewhere; give"),
+        ({"block": 99}, "reads block 99 of width 64"),
+        ({"coef": np.ones((3, 32))}, "reads block 0 of width 32"),
+    ],
+)
+def test_an_attributor_of_another_clip_is_refused_before_weights_are_read(clip, images, tmp_path, monkeypatch, other, message):
+    detector = linear(tmp_path / "probe.ckpt")[0]
+    folder = attribution(tmp_path / "a", clip, detector, **other)
+    monkeypatch.setattr("detector.clip.load_clip", lambda *_: pytest.fail("the weights were read"))
+    with pytest.raises(SystemExit, match=message) as stopped:
+        main(["detect", str(images), "--detector", str(detector), "--clip", str(clip), "--attributor", str(folder)])
+    assert "\n" not in str(stopped.value)
+
+
+def test_without_an_attributor_attribution_says_why(clip, images, tmp_path, monkeypatch):
+    from detector.attribution.attributor import save_absence
+
+    given = ["detect", str(images), "--detector", str(linear(tmp_path / "probe.ckpt")[0]), "--clip", str(clip), "--attribute"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="data/attribution is no attributor .*; run dvc repro attribute"):
+        main(given)
+    save_absence("there is one generator; add one", tmp_path / "data/attribution")
+    with pytest.raises(SystemExit, match="data/attribution holds no attributor: there is one generator; add one$"):
+        main(given)

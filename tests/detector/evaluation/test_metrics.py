@@ -44,6 +44,17 @@ def test_a_weight_is_a_repetition(rows, seed):
         assert got == pytest.approx(average_precision_score(label[repeated], score[repeated]))
 
 
+def test_sums_of_groups_are_the_sums_along_every_draw(monkeypatch):
+    random = np.random.default_rng(0)
+    score, label, group = random.integers(0, 30, 200).astype(float), random.integers(0, 2, 200), random.integers(0, 9, 200)
+    counts = bootstrap_counts(11, 20, 1)  # the last groups have no image
+    by_group = Ranking(score, label, group).draw(counts)
+    monkeypatch.setattr("detector.evaluation.metrics.FEW", 10)
+    along = Ranking(score, label, group).draw(counts)
+    assert np.array_equal(by_group.hits, along.hits) and np.array_equal(by_group.alarms, along.alarms)
+    assert by_group.hits.shape == (20, len(set(score))) and (by_group.hits[:, -1] + by_group.alarms[:, -1] > 0).all()
+
+
 @given(SCORED, st.integers(0, 5))
 def test_every_metric_of_a_draw_is_that_of_the_rows_drawn(rows, seed):
     score, label = (np.array(column, float) for column in zip(*rows, strict=True))

@@ -17,7 +17,7 @@ from tests.detector.page.reports import GENERATORS
 def test_a_report_is_gathered_from_a_finished_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("metrics/generalization").mkdir(parents=True)
-    for name in ("headline", "robustness", "adaptation", "explanation", "benchmarks", "audit"):
+    for name in ("headline", "robustness", "adaptation", "rivals", "attribution", "explanation", "benchmarks", "audit"):
         Path(f"metrics/{name}.json").write_text(json.dumps({"of": name}))
     for name in ("linear", "orthogonal", "concept"):
         Path(f"metrics/generalization/{name}.json").write_text("{}")

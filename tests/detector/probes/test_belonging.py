@@ -64,6 +64,20 @@ def test_features_of_exactly_these_images(tmp_path, photographs):
     assert broken(write(tmp_path / "made"), photographs) == {}
 
 
+@pytest.mark.parametrize("vector", [[0.0] * 3, [0.5, float("nan"), 0.5], None])
+def test_a_blocks_features_are_judged_as_well(tmp_path, photographs, vector):
+    folder = write(tmp_path / "made")
+    for found, expected in ([0.5] * 3, {}), (vector, {FINITE: ["b"]}):
+        rows = [row | {"block-4": found if row["image_id"] == "b" else [0.5] * 3} for row in rows_of(IMAGES)]
+        write_table(folder / "images.parquet", pa.Table.from_pylist(rows, schema=features_schema(CLIP, (4,))))
+        assert broken(folder, photographs) == expected
+    table = pq.read_table(folder / "images.parquet")
+    narrow = pa.FixedSizeListArray.from_arrays(pa.array([0.5] * 2 * len(table), pa.float32()), 2)
+    write_table(folder / "images.parquet", table.set_column(table.schema.get_field_index("block-4"), "block-4", narrow))
+    with pytest.raises(UserError, match="made/images.parquet does not hold features as its own words describe them"):
+        broken(folder, photographs)
+
+
 DEFECTS = {
     "of another day": of_b(sha256="0"),
     "relabelled": of_b(label=0),

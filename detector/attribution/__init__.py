@@ -1,0 +1,1 @@
+"""Which generator made an image, or none that is known."""

@@ -1,0 +1,121 @@
+"""The section on who made an image: only what was measured, in the order of params.yaml, and chance called chance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from detector.page.attribution import attribution
+from tests.detector.page.reports import GENERATORS, around, made_report
+
+KNOWN = {"second": 5, "photographs": 5}  # as a file has them: by no order that matters
+
+
+def answered(auroc: float) -> dict:
+    metrics = {"accuracy": 0.6, "AUROC": auroc, "OSCR": 0.4, "TNR_at_95pct_TPR": 0.2, "detection_accuracy": 0.6}
+    blocks = {f"block-{number}": {**around("accuracy", number / 20), **around("AUROC", 0.5)} for number in (0, 10, 2)}
+    return {key: shown for name, value in metrics.items() for key, shown in around(name, value).items()} | {"blocks": blocks}
+
+
+def division(auroc: float) -> dict:
+    unknown = {**around("AUROC", 0.7), **around("standing", 0.3), "taken_for": {"photographs": 0.25, "second": 0.75}}
+    confusion = {"second": {"photographs": 0.4, "second": 0.6}, "photographs": {"photographs": 0.9, "second": 0.1}}
+    return answered(auroc) | {"confusion": confusion, "per_unknown": {"third": unknown}}
+
+
+def measured() -> dict:
+    sizes = {"known": KNOWN, "unknown": {"third": 5}, "validation_unknown": {"first": 5}}
+    methods = {"regression": division(0.8), "neighbours": division(0.5)}
+    against = {name: {other: around("AUROC", 0.3) for other in GENERATORS if other != name} for name in GENERATORS}
+    targets = {
+        name: {"against": against[name], "photographs": around("AUROC", 0.9), "others": around("AUROC", 0.3)} for name in sorted(GENERATORS)
+    }
+    vote = {**around("accuracy", 0.4), "chance": 1 / 3, "taken_for": {name: {name: 1.0} for name in GENERATORS}}
+    mean = {"photographs": around("AUROC", 0.9), "others": around("AUROC", 0.3)}
+    return {
+        "originals": 17,
+        "photographs": 34,
+        "origin": {
+            "mean": {"regression": answered(0.8), "neighbours": answered(0.5)},
+            "divisions": {name: sizes | methods for name in ("division-1", "division-10", "division-2")},
+        },
+        "occ_clip": {
+            "shots": 50,
+            "shots_used": {"first": 50.0, "second": 50.0, "third": 20.0},
+            "draws": 1,
+            "targets": targets,
+            "mean": mean,
+            "one_vs_rest": vote,
+            "without_adversarial": {"mean": mean},
+        },
+        "kept": {
+            "block": 10,
+            "validation_AUROC": 0.61,
+            "images": 40,
+            "originals": 4,
+            **around("accuracy", 0.55),
+            **around("named", 0.45),
+            **around("called_unknown", 0.25),
+        },
+    }
+
+
+def section(**changed):
+    return attribution(replace(made_report(), attribution=measured() | changed))
+
+
+def test_numbers_are_said_and_chance_is_called_chance():
+    text = " ".join(section().sentences)
+    assert (
+        "logistic regressions name 0.60 (0.55\u00a0to\u00a00.65) of known images right, with AUROC 0.80 (0.75\u00a0to\u00a00.85);" in text
+    )
+    assert "with AUROC 0.50 (0.45\u00a0to\u00a00.55), not told from chance. By chance 1 in 2 is named right." in text
+    assert "against photographs AUROC is 0.90 (0.85\u00a0to\u00a00.95), against generators it never saw 0.30" in text
+    assert "0.30 (0.25\u00a0to\u00a00.35), worse than chance" in text and "20 to 50 of its images" in text and "chance is 0.33" in text
+    assert "knows 4 origins" in text and "reads block 10" in text and "names 0.45" in text and "calls 0.25" in text
+
+
+def test_tables_are_ordered_as_params_are_and_divisions_by_number():
+    found, unknown, *confusion, prompts, _ = section().tables
+    assert [name for name, _ in found.rows][:2] == ["logistic regressions, mean", "nearest neighbours, mean"]
+    assert [name for name, _ in unknown.rows] == ["third (division 1)", "third (division 2)", "third (division 10)"]
+    assert [cell.text for cell in unknown.rows[0][1]] == ["0.70", "0.30", "second, 75\u00a0%"] * 2
+    assert len(confusion) == 6 and all(table.folded for table in confusion)
+    assert confusion[0].columns[1:] == ["photographs", "second"] and [name for name, _ in confusion[0].rows] == ["photographs", "second"]
+    assert [cell.text for cell in confusion[0].rows[1][1]] == ["40\u00a0%", "60\u00a0%"]
+    assert [cell.mark for cell in confusion[0].rows[1][1]] == ["", "same"]
+    assert prompts.columns[1:] == [*GENERATORS, "photographs", "mean over generators"]
+    assert [cell.text for cell in prompts.rows[1][1]] == ["0.30", "–", "0.30", "0.90", "0.30"], "below 0.5 stays below 0.5"
+    assert [cell.text for cell in prompts.rows[-1][1]] == ["–", "–", "–", "0.90", "0.30"]
+
+
+def test_blocks_are_drawn_from_the_lowest_to_the_highest():
+    charts = section().charts
+    assert [chart.title for chart in charts] == ["Named right, by block", "Known against unknown, by block"]
+    places = [charts[0].svg.index(f">block {number}<".encode()) for number in (0, 2, 10)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("changed", "tables", "charts"),
+    [({"origin": {}}, 2, 0), ({"occ_clip": {}}, 8, 2), ({"origin": {}, "kept": {}}, 2, 0), ({"origin": {}, "occ_clip": {}}, 0, 0)],
+)
+def test_what_was_not_measured_is_left_out(changed, tables, charts):
+    found = section(**changed)
+    assert len(found.tables) == tables and len(found.charts) == charts and bool(found.legend) == bool(charts)
+    assert all(found.sentences)
+
+
+def test_one_generator_has_photographs_only_to_be_told_from():
+    few = {"targets": {"first": {"against": {}, "photographs": around("AUROC", 0.9)}}, "mean": {"photographs": around("AUROC", 0.9)}}
+    few |= {"shots": 5, "shots_used": {"first": 5.0}, "draws": 1}
+    found = section(origin={}, kept={}, occ_clip=few)
+    (table,) = found.tables
+    assert [cell.text for cell in table.rows[0][1]] == ["–", "0.90", "–"]
+    assert "never saw" not in " ".join(found.sentences)
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_without_measurements_there_is_no_section(nothing):
+    assert attribution(replace(made_report(), attribution=nothing)) is None
