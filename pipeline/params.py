@@ -29,7 +29,7 @@ from pipeline.yamlfile import read_yaml
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-RESERVED = ("photographs", "originals", "clip", "captioner", "all", "combined", "default", "benchmarks")
+RESERVED = ("photographs", "originals", "clip", "captioner", "all", "combined", "default", "benchmarks", "real", "unknown")
 RESERVED_PREFIXES = ("without-", "before-")
 OUTS = ("data", "metrics", "plots")
 """Folders of stages' outs, which DVC deletes before a stage runs."""

@@ -16,6 +16,7 @@ from detector.attribution.open_set_evaluation import attribute_openly
 from detector.evaluation.crossfit import parts, split_part
 from detector.evaluation.metrics import bootstrap_counts
 from detector.features import FeatureTable, blocks_of, read_block, read_features
+from detector.threads import one_thread
 from pipeline.clip_weights import load_clip
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import write_metrics
@@ -25,7 +26,7 @@ from pipeline.photographs.splits import SPLITS
 from pipeline.progress import track
 from pipeline.records import RowReader
 from pipeline.weights import weights_folder
-from stages.run import one_thread, run
+from stages.run import run
 
 CLIP, FEATURES, PACKAGED, KEPT = Path("data/models/clip"), Path("data/features"), Path("data/dataset/photographs"), Path("data/attribution")
 

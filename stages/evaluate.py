@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from detector.evaluation.crosstable import DatasetCells, metric_keys
 from detector.evaluation.generalization import NONE, Scores, Summary, Table, summarise, with_interval
-from detector.evaluation.threads import one_thread
 from detector.evaluation.training_sets import COMBINED, home_sets
 from detector.saved import KINDS
+from detector.threads import one_thread
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_metrics
 from pipeline.params import Params

@@ -8,12 +8,12 @@ import pyarrow as pa
 from detector.concepts import Bank, concept_bank
 from detector.evaluation.crossfit import CrossFit, arguments, cross_fit, estimator, split_part, usable_rows
 from detector.evaluation.generalization import Table, with_interval
-from detector.evaluation.threads import one_thread
 from detector.explanation.controls import controls, stability
 from detector.explanation.cues import contributions, cues
 from detector.explanation.grounding import Reference, activation_span, associations, head_span, unexplained
 from detector.features import AUGMENTED, IMAGE, IMAGES, FeatureTable, read_features
 from detector.saved import load_detector
+from detector.threads import one_thread
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder, write_metrics

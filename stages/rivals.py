@@ -12,12 +12,13 @@ from detector.rivals.comparison import Comparison, robustness
 from detector.rivals.outoffold import FusedFits, RivalFits
 from detector.rivals.pairs import FewPairs
 from detector.rivals.systems import systems
+from detector.threads import one_thread
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.files import write_metrics
 from pipeline.params import Params
 from pipeline.progress import track
-from stages.run import one_thread, run
+from stages.run import run
 
 logger = logging.getLogger(__name__)
 

@@ -59,10 +59,3 @@ def run(main: Callable[..., None], many: bool = False) -> None:
 def _first() -> bool:
     """Whether this is the one of a stage's processes that speaks for all."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def one_thread() -> None:
-    """Fitting and reading detectors gains nothing from torch's threads, and the last bits must not depend on the cores."""
-    import torch
-
-    torch.set_num_threads(1)

@@ -20,10 +20,10 @@ from detector.evaluation.crossfit import (
     with_autoencoder,
 )
 from detector.evaluation.generalization import MATCHED, NONE, RANDOM_CLIP, SHUFFLED
-from detector.evaluation.threads import one_thread
 from detector.evaluation.training_sets import COMBINED, trainable, training_sets
 from detector.features import AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, FeatureTable, read_features
 from detector.saved import KINDS, POINT, Detector, save_detector
+from detector.threads import one_thread
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder

@@ -96,8 +96,10 @@ def save_attributor(attributor: Attributor, folder: Path | str) -> None:
     from safetensors.numpy import save_file
 
     described = {name: getattr(attributor, name) for name in ("block", "threshold", "clip", "training")}
+    # Of a transposed array safetensors would write the memory as it lies.
+    arrays = {name: np.ascontiguousarray(getattr(attributor, name)) for name in ("coef", "intercept")}
     with replacing_folder(folder) as target:
-        save_file({"coef": attributor.coef, "intercept": attributor.intercept}, str(target / WEIGHTS))
+        save_file(arrays, str(target / WEIGHTS))
         write_json(target / DESCRIPTION, {"classes": list(attributor.classes), **described})
 
 

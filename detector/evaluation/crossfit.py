@@ -11,6 +11,7 @@ with, is then withheld from its scores. Augmented views are fitted on, never cal
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,41 +169,20 @@ class RowScores:
     far: np.ndarray
 
 
-class OutOfFold:
-    """Scores of one estimator on rows it never saw; equal training sets are fitted once. Subclasses say what it is and reads."""
+class OutOfFold(ABC):
+    """Scores of rows by detectors that never saw them; subclasses say what is fitted on each part, and what it reads."""
 
     def __init__(self, seed: int, table: FeatureTable, many: list[Part], unsure: float):
         self.seed, self.table, self.many, self.unsure = seed, table, many, unsure
         self._done: dict[tuple, list[Fit]] = {}
 
-    def model(self) -> LogitClassifier:
-        """An unfitted estimator."""
-        raise NotImplementedError
-
+    @abstractmethod
     def features(self, table: FeatureTable) -> np.ndarray:
-        """What the estimator reads of a table, N x width."""
-        raise NotImplementedError
+        """What is read of a table, N x width."""
 
+    @abstractmethod
     def fits(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> list[Fit]:
         """One fitted detector a part. `shuffled` numbers a permutation of the labels: a control that must learn nothing."""
-        key = (*sorted(sources), matched, shuffled)
-        if key not in self._done:
-            usable = usable_rows(self.table, sources, matched)
-            label = self._permuted(usable, shuffled) if shuffled else None
-            self._done[key] = [self._fit(usable, part, label) for part in self.many]
-        return self._done[key]
-
-    def _fit(self, usable: np.ndarray, part: Part, label: np.ndarray | None) -> Fit:
-        return fit_rows(self.model(), self.features(self.table), self.table, usable, part, self.unsure, label)
-
-    def _permuted(self, usable: np.ndarray, number: int) -> np.ndarray:
-        """Labels dealt anew among the usable rows, each image's views with it: else a view would tell its image's label."""
-        image = np.array([f"{s}/{r}/{i}" for s, r, i in zip(self.table.source, self.table.role, self.table.image_id, strict=True)])
-        names, first, whose = np.unique(image[usable], return_index=True, return_inverse=True)
-        dealt = np.random.default_rng(seed_of(self.seed, "shuffled", number)).permutation(self.table.label[usable][first])
-        label = self.table.label.copy()
-        label[usable] = dealt[whose]
-        return label
 
     def scores(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> RowScores:
         """Scores of every row of the table, each by a detector that never saw the row's group.
@@ -234,7 +214,38 @@ class OutOfFold:
         return np.any([part.test for part in self.many], axis=0)
 
 
-class CrossFit(OutOfFold):
+class Fitted(OutOfFold):
+    """Those of one estimator; equal training sets are fitted once."""
+
+    @abstractmethod
+    def model(self) -> LogitClassifier:
+        """An unfitted estimator."""
+
+    def fits(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> list[Fit]:
+        key = (*sorted(sources), matched, shuffled)
+        if key not in self._done:
+            usable = usable_rows(self.table, sources, matched)
+            label = self._permuted(usable, shuffled) if shuffled else None
+            self._done[key] = self._fits(usable, label)
+        return self._done[key]
+
+    def _fits(self, usable: np.ndarray, label: np.ndarray | None) -> list[Fit]:
+        return [self._fit(usable, part, label) for part in self.many]
+
+    def _fit(self, usable: np.ndarray, part: Part, label: np.ndarray | None) -> Fit:
+        return fit_rows(self.model(), self.features(self.table), self.table, usable, part, self.unsure, label)
+
+    def _permuted(self, usable: np.ndarray, number: int) -> np.ndarray:
+        """Labels dealt anew among the usable rows, each image's views with it: else a view would tell its image's label."""
+        image = np.array([f"{s}/{r}/{i}" for s, r, i in zip(self.table.source, self.table.role, self.table.image_id, strict=True)])
+        names, first, whose = np.unique(image[usable], return_index=True, return_inverse=True)
+        dealt = np.random.default_rng(seed_of(self.seed, "shuffled", number)).permutation(self.table.label[usable][first])
+        label = self.table.label.copy()
+        label[usable] = dealt[whose]
+        return label
+
+
+class CrossFit(Fitted):
     """Those of one of the paper's kinds of detectors."""
 
     def __init__(self, kind: str, settings: dict, concepts: np.ndarray, seed: int, table: FeatureTable, many: list[Part], unsure: float):

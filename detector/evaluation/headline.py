@@ -5,8 +5,8 @@ from pathlib import Path
 from detector.concepts import NO_CONCEPTS, concept_bank
 from detector.evaluation.crossfit import CrossFit, cross_fit
 from detector.evaluation.generalization import Table
-from detector.evaluation.threads import one_thread
 from detector.features import AUGMENTED, IMAGES, read_features
+from detector.threads import one_thread
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.params import Params
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 
 from detector.calibration import calibrate
 from detector.domain import fit_domain
 from detector.estimators.base import LogitClassifier
-from detector.evaluation.crossfit import CrossFit, Fit, OutOfFold, Part, RowScores, usable_rows
+from detector.evaluation.crossfit import CrossFit, Fit, Fitted, OutOfFold, Part, RowScores, usable_rows
 from detector.features import FeatureTable
 from detector.rivals.fusion import fuse
 from detector.rivals.systems import System
 
 
-class RivalFits(OutOfFold):
+class RivalFits(Fitted):
     """One system's, on the folds of another's; rows it cannot read take no part."""
 
     def __init__(self, system: System, like: CrossFit):
@@ -27,6 +31,15 @@ class RivalFits(OutOfFold):
 
     def features(self, table: FeatureTable) -> np.ndarray:
         return self.system.read(table)
+
+    def _fits(self, usable: np.ndarray, label: np.ndarray | None) -> list[Fit]:
+        if not self.system.beside_each_other:
+            return super()._fits(usable, label)
+        import torch
+
+        # A small network gains nothing from torch's threads, and its last bits must not depend on them; parts are independent.
+        with ThreadPoolExecutor(os.cpu_count(), initializer=partial(torch.set_num_threads, 1)) as threads:
+            return list(threads.map(lambda part: self._fit(usable, part, label), self.many))
 
     def scores_on(
         self, other: FeatureTable, parts_of_other: list[Part], sources: list[str], matched: bool = False, shuffled: int = 0

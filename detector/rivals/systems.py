@@ -25,7 +25,8 @@ class System:
 
     `altered` names the alterations that it is tested under: those of its authors, where they tested any. `captions` are those
     it reads: rows of photographs without one take no part in it. `left_out` says whether it is also tested on generators that
-    were left out of its training; of an ablation, which shows what one half of the inputs knows, that is not asked.
+    were left out of its training; of an ablation, which shows what one half of the inputs knows, that is not asked. Parts of the
+    evaluation are fitted `beside_each_other`, in threads, where fitting takes long and shares no state.
     """
 
     name: str
@@ -34,6 +35,7 @@ class System:
     altered: tuple[str, ...] = ()
     captions: Captions | None = None
     left_out: bool = True
+    beside_each_other: bool = False
 
     def readable(self, table: FeatureTable) -> np.ndarray:
         """Mask of the rows it can read."""
@@ -66,15 +68,17 @@ def systems(params: Params, captions: Captions | None) -> list[System]:
         def both(table: FeatureTable) -> np.ndarray:
             return np.hstack([table.projected, caption_rows(captions, table.image_id)])
 
-        found.append(System("robust-mlp", lambda: RobustMLP(**mlp), both, COMPRESSION_AND_BLUR, captions))
-    found.append(System("robust-mlp-image", lambda: RobustMLP(**mlp), projected, COMPRESSION_AND_BLUR, left_out=False))
+        found.append(System("robust-mlp", lambda: RobustMLP(**mlp), both, COMPRESSION_AND_BLUR, captions, beside_each_other=True))
+    found.append(
+        System("robust-mlp-image", lambda: RobustMLP(**mlp), projected, COMPRESSION_AND_BLUR, left_out=False, beside_each_other=True)
+    )
     if captions is not None:
 
         def text(table: FeatureTable) -> np.ndarray:
             return caption_rows(captions, table.image_id)
 
         # Whatever is done to an image leaves its caption as it is.
-        found.append(System("robust-mlp-text", lambda: CaptionMLP(**mlp), text, (), captions, left_out=False))
+        found.append(System("robust-mlp-text", lambda: CaptionMLP(**mlp), text, (), captions, left_out=False, beside_each_other=True))
     return found
 
 

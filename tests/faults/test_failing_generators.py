@@ -17,7 +17,7 @@ from stages import generate
 from tests.conftest import textured
 from tests.faults.killing import digests
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("little_garbage")]
 BATCH = 8
 IDS = [f"p-{i}" for i in range(20)]
 

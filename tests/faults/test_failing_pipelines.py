@@ -15,7 +15,7 @@ from pipeline.memory import in_halves
 from tests.conftest import textured
 from tests.tiny.pipelines import PIPELINES, save_pipeline
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("little_garbage")]
 
 
 @pytest.fixture(scope="module")

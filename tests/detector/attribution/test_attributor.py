@@ -46,6 +46,13 @@ def test_a_saved_attributor_answers_as_before(tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
 
 
+def test_a_transposed_array_is_saved_as_it_reads(tmp_path):
+    coef = np.arange(9.0).reshape(3, 3)
+    save_attributor(attributor(coef=coef.T, intercept=coef[:, 0]), tmp_path / "a")
+    loaded = load_attributor(tmp_path / "a")
+    assert np.array_equal(loaded.coef, coef.T) and np.array_equal(loaded.intercept, coef[:, 0])
+
+
 @pytest.mark.parametrize(
     ("changed", "blocks", "message"),
     [

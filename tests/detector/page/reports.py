@@ -12,17 +12,26 @@ from pathlib import Path
 from PIL import Image
 
 from detector.page import Pair, Picture, Report, Verdict, write_page
+from tests.detector.page.measured import GENERATORS, around, made_attribution, made_rivals
 
 HOSTILE = "<script>alert('x')</script><img src=http://example.com/a.png>&\"$\\frac{\x01"
-GENERATORS = {"first": "diffusion", "second": "flow", "third": "patch"}
 
 
 KINDS = ("linear", "concept")
-SECTIONS = ["summary", "headline", "generalization", "controls", "robustness", "adaptation", "cues", "pairs", "benchmarks", "audit"]
-
-
-def around(key: str, value: float, half: float = 0.05) -> dict[str, float]:
-    return {key: value, f"{key}_low": value - half, f"{key}_high": value + half}
+SECTIONS = [
+    "summary",
+    "headline",
+    "generalization",
+    "controls",
+    "robustness",
+    "adaptation",
+    "rivals",
+    "attribution",
+    "cues",
+    "pairs",
+    "benchmarks",
+    "audit",
+]
 
 
 OF_VERDICTS = {**around("specificity", 0.8, 0.1), "recall": 0.7, "unsure": 0.3, "far": 0.02, "firm_misses": 0.04}
@@ -101,6 +110,8 @@ def made_report() -> Report:
         pairs=[Pair("photo-1", "photo", images)],
         benchmarks={kind: {"made": {"made": around("mAP", 0.8)}, "combined": {"made": around("mAP", 0.7)}} for kind in KINDS},
         audit=made_audit(),
+        rivals=made_rivals(),
+        attribution=made_attribution(),
     )
 
 
@@ -180,5 +191,16 @@ def hostile_report() -> Report:
     pairs = [
         Pair(HOSTILE, HOSTILE, [replace(p, source=HOSTILE, concepts=[(HOSTILE, 0.1)]) for p in pair.images] * 2) for pair in report.pairs
     ]
-    names = ("families", "headline", "generalization", "robustness", "adaptation", "explanation", "benchmarks", "audit")
+    names = (
+        "families",
+        "headline",
+        "generalization",
+        "robustness",
+        "adaptation",
+        "rivals",
+        "attribution",
+        "explanation",
+        "benchmarks",
+        "audit",
+    )
     return replace(report, name=HOSTILE, pairs=pairs, **{name: renamed(getattr(report, name)) for name in names})

@@ -7,62 +7,12 @@ from dataclasses import replace
 import pytest
 
 from detector.page.attribution import attribution
+from tests.detector.page.measured import made_attribution
 from tests.detector.page.reports import GENERATORS, around, made_report
-
-KNOWN = {"second": 5, "photographs": 5}  # as a file has them: by no order that matters
-
-
-def answered(auroc: float) -> dict:
-    metrics = {"accuracy": 0.6, "AUROC": auroc, "OSCR": 0.4, "TNR_at_95pct_TPR": 0.2, "detection_accuracy": 0.6}
-    blocks = {f"block-{number}": {**around("accuracy", number / 20), **around("AUROC", 0.5)} for number in (0, 10, 2)}
-    return {key: shown for name, value in metrics.items() for key, shown in around(name, value).items()} | {"blocks": blocks}
-
-
-def division(auroc: float) -> dict:
-    unknown = {**around("AUROC", 0.7), **around("standing", 0.3), "taken_for": {"photographs": 0.25, "second": 0.75}}
-    confusion = {"second": {"photographs": 0.4, "second": 0.6}, "photographs": {"photographs": 0.9, "second": 0.1}}
-    return answered(auroc) | {"confusion": confusion, "per_unknown": {"third": unknown}}
-
-
-def measured() -> dict:
-    sizes = {"known": KNOWN, "unknown": {"third": 5}, "validation_unknown": {"first": 5}}
-    methods = {"regression": division(0.8), "neighbours": division(0.5)}
-    against = {name: {other: around("AUROC", 0.3) for other in GENERATORS if other != name} for name in GENERATORS}
-    targets = {
-        name: {"against": against[name], "photographs": around("AUROC", 0.9), "others": around("AUROC", 0.3)} for name in sorted(GENERATORS)
-    }
-    vote = {**around("accuracy", 0.4), "chance": 1 / 3, "taken_for": {name: {name: 1.0} for name in GENERATORS}}
-    mean = {"photographs": around("AUROC", 0.9), "others": around("AUROC", 0.3)}
-    return {
-        "originals": 17,
-        "photographs": 34,
-        "origin": {
-            "mean": {"regression": answered(0.8), "neighbours": answered(0.5)},
-            "divisions": {name: sizes | methods for name in ("division-1", "division-10", "division-2")},
-        },
-        "occ_clip": {
-            "shots": 50,
-            "shots_used": {"first": 50.0, "second": 50.0, "third": 20.0},
-            "draws": 1,
-            "targets": targets,
-            "mean": mean,
-            "one_vs_rest": vote,
-            "without_adversarial": {"mean": mean},
-        },
-        "kept": {
-            "block": 10,
-            "validation_AUROC": 0.61,
-            "images": 40,
-            "originals": 4,
-            **around("accuracy", 0.55),
-            **around("named", 0.45),
-            **around("called_unknown", 0.25),
-        },
-    }
 
 
 def section(**changed):
-    return attribution(replace(made_report(), attribution=measured() | changed))
+    return attribution(replace(made_report(), attribution=made_attribution() | changed))
 
 
 def test_numbers_are_said_and_chance_is_called_chance():

@@ -26,7 +26,8 @@ def test_it_can_be_read_without_seeing_it(page):
     assert ("html", {"lang": "en"}) in page.tags
     assert all(attributes.get("alt") is not None for tag, attributes in page.tags if tag == "img")
     described = [attributes["alt"] for tag, attributes in page.tags if tag == "img" and attributes["alt"]]
-    assert len(described) == 2 + 1 + 1 + 3 + 2  # controls, robustness, adaptation, cues, a pair; swatches stand beside their names
+    # controls, robustness, adaptation, rivals, attribution, cues, a pair; swatches stand beside their names
+    assert len(described) == 2 + 1 + 1 + 1 + 2 + 3 + 2
     assert sum(tag == "table" for tag, _ in page.tags) == sum(tag == "caption" for tag, _ in page.tags) > 8
     ids = page.values("id")
     assert len(ids) == len(set(ids)) and set(page.values("href")) == {f"#{name}" for name in ids}
@@ -41,6 +42,7 @@ def test_every_section_in_order(page):
     [
         ({"robustness": {}}, {"robustness"}),
         ({"adaptation": {}}, {"adaptation"}),
+        ({"rivals": {}, "attribution": {}}, {"rivals", "attribution"}),
         ({"explanation": None}, {"cues"}),
         ({"pairs": []}, {"pairs"}),
         ({"benchmarks": {}}, {"benchmarks"}),
@@ -58,7 +60,9 @@ def test_a_section_without_data_is_left_out(tmp_path, gone, missing):
 def test_benchmarks_alone(tmp_path):
     """A run without generators has only the cross-dataset table and the audit to show."""
     empty = {"headline": {"originals": 1, "photographs": 1, "linear": {}}, "generalization": {"linear": {"originals": 1}}, "families": {}}
-    page = written(tmp_path, replace(made_report(), **empty, robustness={}, adaptation={}, explanation={}, pairs=[]))
+    page = written(
+        tmp_path, replace(made_report(), **empty, robustness={}, adaptation={}, rivals={}, attribution={}, explanation={}, pairs=[])
+    )
     assert page.sections == ["benchmarks", "audit"]
     assert "Only other datasets" in page.text and "1 originals" not in page.text  # one counts photographs of the dataset itself
 

@@ -4,45 +4,12 @@ from dataclasses import replace
 
 from detector.page.blocks import Section
 from detector.page.rivals import rivals, title
+from tests.detector.page.measured import made_rivals, system
 from tests.detector.page.reports import HOSTILE, around, made_report
 
 
-def system(value: float, difference: float, **more) -> dict:
-    rates = {**around("specificity", 0.8), **around("recall", 0.7), **around("AUROC", value)}
-    return {"all": {**around("mAP", value), **rates, "minus_headline": around("mAP", difference)}, **more}
-
-
-def left_out(value: float) -> dict:
-    return {"left_out": {**around("AP", value), "minus_headline": around("AP", -0.1)}}
-
-
-def altered(strengths: dict[str, float], value: float) -> dict:
-    return {name: {"strength": strength, **around("mAP", value), "specificity": 0.4} for name, strength in strengths.items()}
-
-
-def measured() -> dict:
-    return {
-        "originals": 17,
-        "without_caption": 3,
-        "systems": {
-            "clipdet": system(
-                0.81, 0.06, **left_out(0.66), robustness={"jpeg": altered({"30": 30}, 0.61), "crop": altered({"0-5": 0.5}, 0.62)}
-            ),
-            "robust-mlp-text": system(0.5, -0.3),
-            "univfd-nn-11": system(0.6, -0.2),
-            "univfd-nn-9": system(0.78, 0.03, robustness={"blur": altered({"1": 1, "0-5": 0.5}, 0.63)}),
-        },
-        "clipdet_pairs": {
-            "curve": {str(n): {"pairs": n, **around("AP", 0.6 + n / 1000), "spread": 0.02} for n in (157, 10, 100)},
-            "available": 157,
-            "left_out": {"10000": 10000, "1000": 1000},
-            "one_generator": around("AP", 0.58),
-        },
-    }
-
-
 def section(**changes) -> Section:
-    return rivals(replace(made_report(), rivals={**measured(), **changes}))
+    return rivals(replace(made_report(), rivals={**made_rivals(), **changes}))
 
 
 def test_the_papers_detectors_come_first_then_every_system_by_name():
@@ -59,7 +26,7 @@ def test_the_papers_detectors_come_first_then_every_system_by_name():
 
 
 def test_a_difference_between_the_papers_detectors_is_read_in_either_direction():
-    report = replace(made_report(), rivals=measured())
+    report = replace(made_report(), rivals=made_rivals())
     for name, sign in (("concept-minus-linear", 1), ("linear-minus-concept", -1)):
         turned = replace(report, headline={**report.headline, "differences": {name: around("AP", sign * 0.2)}})
         found = dict(rivals(turned).tables[0].rows)["concept (the paper's)"][2]
@@ -102,13 +69,13 @@ def test_alterations_stand_mild_to_harsh_beside_the_detector_shown():
 
 def test_without_rivals_there_is_no_section():
     assert rivals(replace(made_report(), rivals={})) is None and rivals(replace(made_report(), rivals=None)) is None
-    alone = {name: value for name, value in measured().items() if name != "clipdet_pairs"}
+    alone = {name: value for name, value in made_rivals().items() if name != "clipdet_pairs"}
     one = {"curve": {"5": {"pairs": 5, "AP": 0.6, "spread": 0.0}}, "available": 5, "left_out": {}}
     assert rivals(replace(made_report(), rivals={**alone, "clipdet_pairs": one})).charts[0].caption == "", "one point is no curve"
 
 
 def test_a_system_without_words_keeps_its_name():
-    found = measured()
+    found = made_rivals()
     found["systems"] = {f"{HOSTILE}-7": found["systems"]["clipdet"]}
     row = rivals(replace(made_report(), rivals=found)).tables[0].rows[-1]
     assert row[0] == f"{HOSTILE}-7" and row[1][0].text == "–"
