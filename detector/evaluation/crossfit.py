@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from detector.estimators.presets import preset
 from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
 from detector.saved import KINDS, POINT
+from detector.threads import beside_each_other
 from pipeline.detector_params import Head
 from pipeline.errors import UserError
 from pipeline.params import Params
@@ -215,7 +217,12 @@ class OutOfFold(ABC):
 
 
 class Fitted(OutOfFold):
-    """Those of one estimator; equal training sets are fitted once."""
+    """Those of one estimator; equal training sets are fitted once.
+
+    Parts are fitted `beside_each_other`, in threads, where the estimator learns by torch and by random numbers of its own.
+    """
+
+    beside_each_other = False
 
     @abstractmethod
     def model(self) -> LogitClassifier:
@@ -226,13 +233,11 @@ class Fitted(OutOfFold):
         if key not in self._done:
             usable = usable_rows(self.table, sources, matched)
             label = self._permuted(usable, shuffled) if shuffled else None
-            self._done[key] = self._fits(usable, label)
+            fit = partial(self._fit, usable, label)
+            self._done[key] = beside_each_other(fit, self.many) if self.beside_each_other else list(map(fit, self.many))
         return self._done[key]
 
-    def _fits(self, usable: np.ndarray, label: np.ndarray | None) -> list[Fit]:
-        return [self._fit(usable, part, label) for part in self.many]
-
-    def _fit(self, usable: np.ndarray, part: Part, label: np.ndarray | None) -> Fit:
+    def _fit(self, usable: np.ndarray, label: np.ndarray | None, part: Part) -> Fit:
         return fit_rows(self.model(), self.features(self.table), self.table, usable, part, self.unsure, label)
 
     def _permuted(self, usable: np.ndarray, number: int) -> np.ndarray:
@@ -251,6 +256,7 @@ class CrossFit(Fitted):
     def __init__(self, kind: str, settings: dict, concepts: np.ndarray, seed: int, table: FeatureTable, many: list[Part], unsure: float):
         super().__init__(seed, table, many, unsure)
         self.kind, self.settings, self.concepts = kind, settings, concepts
+        self.beside_each_other = kind != "linear"
 
     def model(self) -> LogitClassifier:
         return estimator(self.kind, self.settings, self.concepts, self.seed)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-
 import numpy as np
 
 from detector.calibration import calibrate
@@ -24,22 +20,13 @@ class RivalFits(Fitted):
         many = _restricted(system, like.table, like.many)
         super().__init__(like.seed, like.table, many, like.unsure)
         self.system = system
-        self.altered, self.left_out = system.altered, system.left_out
+        self.altered, self.left_out, self.beside_each_other = system.altered, system.left_out, system.beside_each_other
 
     def model(self) -> LogitClassifier:
         return self.system.build()
 
     def features(self, table: FeatureTable) -> np.ndarray:
         return self.system.read(table)
-
-    def _fits(self, usable: np.ndarray, label: np.ndarray | None) -> list[Fit]:
-        if not self.system.beside_each_other:
-            return super()._fits(usable, label)
-        import torch
-
-        # A small network gains nothing from torch's threads, and its last bits must not depend on them; parts are independent.
-        with ThreadPoolExecutor(os.cpu_count(), initializer=partial(torch.set_num_threads, 1)) as threads:
-            return list(threads.map(lambda part: self._fit(usable, part, label), self.many))
 
     def scores_on(
         self, other: FeatureTable, parts_of_other: list[Part], sources: list[str], matched: bool = False, shuffled: int = 0
