@@ -93,7 +93,7 @@ def rivals_table(rivals: dict, headline: dict, shown: str) -> str:
         for kind, row in own.items()
     ]
     for name, row in rivals["systems"].items():
-        values = _value(row["all"], "mAP"), _value(row["all"]["minus_headline"], "mAP"), _value(row.get("left_out", {}), "AP")
+        values = _value(row["all"], "mAP"), _value(row["all"]["minus_headline"], "mAP", "+"), _value(row.get("left_out", {}), "AP")
         lines.append(f"| {name} | {' | '.join(values)} |")
     return "\n".join(lines) + "\n"
 
@@ -152,5 +152,8 @@ def _cross_value(cell: dict) -> str:
     return _value(cell, "mAP") + withheld
 
 
-def _value(cell: dict, key: str) -> str:
-    return f"{cell[key]:.2f} [{cell[f'{key}_low']:.2f}, {cell[f'{key}_high']:.2f}]" if key in cell else "-"
+def _value(cell: dict, key: str, sign: str = "") -> str:
+    if key not in cell:
+        return "-"
+    value, low, high = (f"{cell[name]:{sign}.2f}" for name in (key, f"{key}_low", f"{key}_high"))
+    return f"{value} [{low}, {high}]"

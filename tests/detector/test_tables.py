@@ -71,5 +71,5 @@ def test_rivals_stand_below_the_papers_detectors():
     text = rivals_table({"originals": 9, "systems": {"clipdet": clipdet, "univfd": {"all": clipdet["all"]}}}, headline, "linear")
     first, second, last = [line for line in text.splitlines() if line.startswith("| ")][-3:]
     assert first == "| linear (the paper's) | 0.70 [0.60, 0.80] | - | 0.70 [0.60, 0.80] |"
-    assert second == "| clipdet | 0.70 [0.60, 0.80] | -0.10 [-0.20, 0.00] | 0.70 [0.60, 0.80] |"
+    assert second == "| clipdet | 0.70 [0.60, 0.80] | -0.10 [-0.20, +0.00] | 0.70 [0.60, 0.80] |"
     assert last.endswith("| - |") and "over 9 originals" in text
