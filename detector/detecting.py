@@ -76,10 +76,21 @@ def worth(detector: Detector) -> str:
 
 
 def _notes(detector: Detector, attributor: Attributor | None) -> str:
-    """`worth` of the detector, and that the attributor is a demonstration where that is not said already."""
+    """`worth` of the detector, that the attributor is a demonstration where that is not said already, and what its "unknown" is worth."""
     own = worth(detector)
-    other = _demonstration(attributor.training) if attributor else ""
-    return own if other in ("", own) else "; ".join(filter(None, (own, f"its origin by {other}")))
+    if attributor is None:
+        return own
+    other = _demonstration(attributor.training)
+    origin = "" if other in ("", own) else f"its origin by {other}"
+    return "; ".join(filter(None, (own, origin, _unknown_worth(attributor.training))))
+
+
+def _unknown_worth(training: dict[str, Any]) -> str:
+    """A sentence where the interval of the AUROC with which unknown origins are found does not lie above chance; else empty."""
+    low, high = training.get("unknown_AUROC_low", 1.0), training.get("unknown_AUROC_high", 1.0)
+    if low > 0.5:
+        return ""
+    return "that an origin is unknown is told worse than by chance" if high < 0.5 else "that an origin is unknown is not told from chance"
 
 
 def _demonstration(training: dict[str, Any]) -> str:

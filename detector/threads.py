@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TypeVar
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -27,9 +26,8 @@ def one_thread(torch: bool = True) -> None:
         set_num_threads(1)
 
 
-def beside_each_other(call: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def beside_each_other(call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """The results in order, of calls that share no state and spend their time in torch: one core each, the same bits as in turn."""
-    import torch
-
-    with ThreadPoolExecutor(os.cpu_count(), initializer=partial(torch.set_num_threads, 1)) as threads:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(max(1, min(len(items), cores)), initializer=one_thread) as threads:  # OpenMP's limit is each thread's own
         return list(threads.map(call, items))

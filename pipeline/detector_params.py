@@ -83,11 +83,12 @@ class RobustMLP(Strict):
     """Santosh et al. 2024: an MLP on image and caption, trained by CVaR and AUC losses under SAM."""
 
     epochs: int = Field(ge=1, le=10_000)
-    batch: int = Field(ge=8, le=1_000_000)
+    batch: int = Field(ge=8, le=100_000)
     learning_rate: float = Field(gt=0)
     cvar: float = Field(gt=0, le=1, description="share of the worst losses that count")
     gamma: float = Field(ge=0, le=1, description="weight of the CVaR loss; the AUC loss has the rest")
     rho: float = Field(ge=0, description="how far SAM looks; 0: plain AdamW")
+    left_out: bool = Field(description="whether it is also fitted without each generator in turn, and tested on that one")
 
 
 class Rivals(Strict):

@@ -2,6 +2,7 @@
 
 import logging
 from collections import ChainMap
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from detector.attribution.attributor import save_absence, save_attributor
 from detector.attribution.divisions import divisions
 from detector.attribution.encoder import ClipEncoder
 from detector.attribution.few_shot_evaluation import few_shot_attribution
-from detector.attribution.fitting import fit_attributor, measured, why_none
+from detector.attribution.fitting import fit_attributor, measured, unknown_found, why_none
 from detector.attribution.open_set_evaluation import attribute_openly
-from detector.evaluation.crossfit import parts, split_part
+from detector.evaluation.crossfit import parts, require_asked, split_part
 from detector.evaluation.metrics import bootstrap_counts
 from detector.features import FeatureTable, blocks_of, read_block, read_features
 from detector.threads import one_thread
@@ -44,9 +45,12 @@ def main(params: Params) -> None:
     divided = divisions(generators, settings.origin.unknown, settings.origin.divisions)
     if not divided:
         logger.warning("attribution.origin: left out; a known, an unknown and one unknown to choose by take 3 generators")
+    elif len(divided[0].unknown) < settings.origin.unknown:
+        logger.warning("attribution.origin.unknown: %d of %d generators, so that one is known", len(divided[0].unknown), len(generators))
     clip = load_clip(weights_folder(CLIP))
     rows, tokens, blocks = read_features(FEATURES, sources), partial(read_block, FEATURES, sources), blocks_of(FEATURES, PHOTOGRAPHS)
     many = parts(rows, params.detectors.folds, params.seed)
+    require_asked(rows, many, generators)
     asked = np.any([part.test for part in many], axis=0)
     groups, counts = _draws(rows, asked, params)
     see = partial(_pictures, clip.preprocessing.picture)
@@ -81,8 +85,11 @@ def _kept(params: Params, rows: FeatureTable, tokens: partial, blocks: list[int]
         _keep_none(reason)
         return {}
     attributor, chosen = fit_attributor(rows, tokens, blocks, generators, part, params.attribution.origin.C.values, params.dataset.name)
-    save_attributor(attributor, KEPT)
-    return chosen | measured(attributor, rows, tokens(attributor.block), part.test, params.evaluation.bootstrap, params.seed)
+    cls, draws = tokens(attributor.block), (params.evaluation.bootstrap, params.seed)
+    unknown = unknown_found(attributor, chosen["C"], rows, cls, part, *draws)
+    told = {name: value for name, value in unknown.items() if name.startswith("unknown_AUROC")}
+    save_attributor(replace(attributor, training=attributor.training | told), KEPT)
+    return chosen | measured(attributor, rows, cls, part.test, *draws) | unknown
 
 
 def _keep_none(reason: str) -> None:

@@ -9,12 +9,12 @@ from detector.calibration import REAL, SYNTHETIC
 from detector.concepts import Bank, concept_bank
 from detector.evaluation.crossfit import (
     CrossFit,
-    Part,
     RowScores,
     cross_fit,
     estimator,
     fit_part,
     parts,
+    require_asked,
     split_part,
     usable_rows,
     with_autoencoder,
@@ -47,8 +47,7 @@ def main(params: Params) -> None:
         raise UserError("benchmarks: there is no generator, and no benchmark has a train split with both labels; add either")
     bank = concept_bank(CLIP, params.clip.recognised)
     random = read_features(FEATURES, sources, RANDOM) if params.generators else None
-    for name in params.generators:
-        _require_asked(table, parts(table, params.detectors.folds, params.seed), name)
+    require_asked(table, parts(table, params.detectors.folds, params.seed), params.generators)
     bar = track(range(len(KINDS) * len(sets)), "training detectors", unit="training set")
     tables: list[pa.Table] = []
     with replacing_folder(Path("data/detectors")) as folder:
@@ -63,16 +62,6 @@ def main(params: Params) -> None:
     bar.close()
     with replacing_folder(Path("data/scores")) as folder:
         write_table(folder / "scores.parquet", pa.concat_tables(tables), row_group=ROWS)
-
-
-def _require_asked(table: FeatureTable, many: list[Part], generator: str) -> None:
-    """Raises UserError where no counterpart of a generator would be scored: it would have no place in any table."""
-    asked = np.any([part.test for part in many], axis=0)
-    if not (asked & (table.source == generator) & (table.role == IMAGE)).any():
-        raise UserError(
-            f"generators.{generator}: none of its counterparts is of a test photograph, so nothing can be said of it; "
-            "raise photographs.limit, or remove the generator"
-        )
 
 
 def _scored(fits: CrossFit, home: str, name: str, members: list[str]) -> list[pa.Table]:

@@ -63,7 +63,7 @@ def shrunken(models: Path) -> dict:
     params["root"] = os.path.relpath(ROOT, models.parent / "project" / PROFILE)
     params["photographs"]["limit"] = LIMIT
     params["fit"] |= {"shorter_side": 64}
-    params["clip"] |= {"batch_size": 8, "recognised": 0.0}
+    params["clip"] |= {"batch_size": 8, "recognised": 0.0, "blocks": [1]}
     params["clip"]["model"] = {"kind": "pretrained_clip", "folder": str(models / "clip"), "licence": "MIT", "crops": 14}
     params["captioner"]["model"] = {"kind": "pretrained", "folder": str(models / "captioner"), "licence": "MIT"}
     params["captions"] |= {"batch_size": 3, "max_new_tokens": 16}

@@ -25,6 +25,7 @@ MODULES = {
 """Distributions whose module has another name."""
 NEVER_IMPORTED = {
     "dvc": "the command that runs the stages",
+    "ruamel-yaml-clib": "DVC reads YAML with it, where it is there",
     "torchvision": "open_clip preprocesses with it",
     "sporco": "photographs lie in it",
     "glymur": "photographs lie in it",

@@ -31,7 +31,8 @@ class Attributor:
 
     `coef` (classes x width) and `intercept` (classes,) are float64 and read the raw CLS output of transformer block `block` of
     the CLIP whose record is `clip` (id, revision, preprocessing). Where the greatest probability is at most `threshold` the
-    origin is UNKNOWN. `training` says what it was fitted on: dataset, photographs, originals.
+    origin is UNKNOWN. `training` says what it was fitted on: dataset, photographs, originals; and, where that was measured, how
+    well models like it rank known origins above one they were not fitted on: unknown_AUROC with its 95 % interval (_low, _high).
     """
 
     classes: tuple[str, ...]
@@ -70,10 +71,16 @@ class Attributor:
             )
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class _Training(Strict):
     dataset: str
     photographs: int
     originals: int
+    unknown_AUROC: Share | None = None
+    unknown_AUROC_low: Share | None = None
+    unknown_AUROC_high: Share | None = None
 
 
 class _Description(Strict):
@@ -141,7 +148,7 @@ def _read(folder: Path) -> Attributor:
         raise ValueError("weights that are no finite numbers")
     if len(set(saved.classes)) < len(saved.classes) or UNKNOWN in saved.classes or not all(name.isprintable() for name in saved.classes):
         raise ValueError("classes that are no names")
-    training = saved.training.model_dump()
+    training = saved.training.model_dump(exclude_none=True)
     attributor = Attributor(tuple(saved.classes), coef, intercept, saved.block, saved.threshold, saved.clip, training)
     with np.errstate(all="ignore"):
         if not np.isfinite(attributor.predict_proba(np.ones((1, coef.shape[1])))).all():

@@ -1,4 +1,7 @@
-"""Dividing the generators into known and unknown ones, several times, after the five divisions of Cioni et al. 2024."""
+"""Dividing the generators into known and unknown ones, several times, after the five divisions of Cioni et al. 2024.
+
+Theirs have four known and four unknown generators each; here all are known that are not unknown, tested or for validation.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from dataclasses import dataclass
 from math import gcd
 
 from pipeline.dataset import PHOTOGRAPHS
-from pipeline.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,13 @@ def divisions(generators: list[str], unknown: int, count: int) -> list[Division]
     """At most `count` rotations of the generators, in their order: `unknown` that are tested, one for validation, the rest known.
 
     Neighbours in the parameters are unknown together, and each generator is about as often as any other. There are as
-    many rotations as generators; with fewer than three generators there is none. Raises UserError where too few would be known.
+    many rotations as generators; with fewer than three generators there is none. Where so many unknown ones would leave none
+    known, as many are unknown as leave one.
     """
     total = len(generators)
     if total < 3:
         return []
-    if total < unknown + 2:
-        raise UserError(
-            f"attribution.origin.unknown: with {unknown} unknown generators and one for validation none of the {total} is known; "
-            f"lower it to at most {total - 2} or add generators"
-        )
+    unknown = min(unknown, total - 2)
     again = gcd(total, unknown)  # so many rounds, each of which begins anew one place further, meet every rotation once
     starts = [(first + place * unknown) % total for first in range(again) for place in range(total // again)]
     found = []

@@ -46,28 +46,43 @@ def few_shot_attribution(
     generator, none of which its prompt has seen, with the mean of these as `others`; and against `photographs`. `mean`: over
     targets. `one_vs_rest`: how often the generator whose prompt gives an image the highest probability made it (the first of
     equal ones), and in `taken_for` the shares of each one's images that are taken for another's. `without_adversarial` has the
-    means and that accuracy of prompts learned without the adversarial step; it is absent where none is asked for. `spread` is
-    the standard deviation over draws of the shots, of which all other values are means.
+    means and that accuracy of prompts learned without the adversarial step, and `minus_without_adversarial` the differences in
+    mean AUROC from these, paired, with intervals; both are absent where no such step is asked for. All values are means over
+    draws of the shots, and `spread` is the standard deviation over them, where there are several. Intervals are of the test
+    originals: what other shots would give is not in them. `epochs` and `learning_rate` are as asked for.
     """
     learning = Learning(settings.context, settings.epsilon, settings.epochs, settings.batch, settings.learning_rate)
     targets = list(generators)
     many = draw_shots(rows, parts, targets, settings.shots, settings.draws, seed)
     group = np.searchsorted(np.asarray(groups), rows.group)
 
-    def judged(how: Learning) -> dict:
+    def judged(how: Learning) -> tuple[dict, dict[str, list[Cell]]]:
         found = learn_directions(rows, many, encoder, pictures, how, seed)
         logit = held_out_logits(rows, parts, targets, settings.draws, many, found)
         return _metrics(rows, targets, logit, group, counts)
 
     used = {name: float(np.mean([len(shots.images) for shots in many if shots.target == name])) for name in targets}
-    found = {"shots": settings.shots, "shots_used": used, "draws": settings.draws, **judged(learning)}
+    asked = {"epochs": settings.epochs, "learning_rate": settings.learning_rate}
+    found, cells = judged(learning)
+    found = {"shots": settings.shots, "shots_used": used, "draws": settings.draws, **asked, **found}
     if settings.epsilon:
-        plain = judged(replace(learning, epsilon=0.0))
+        plain, others = judged(replace(learning, epsilon=0.0))
         found["without_adversarial"] = {name: plain[name] for name in ("mean", "one_vs_rest") if name in plain}
+        found["minus_without_adversarial"] = {name: _difference(cells[name], others[name]) for name in found["mean"]}
     return found
 
 
-def _metrics(rows: FeatureTable, targets: list[str], logit: np.ndarray, group: np.ndarray, counts: np.ndarray) -> dict:
+def _difference(cells: list[Cell], others: list[Cell]) -> dict[str, float]:
+    """Mean AUROC of cells minus that of others, cell by cell and draw by draw."""
+    both = list(zip(cells, others, strict=True))
+    values = [own.values["AUROC"] - other.values["AUROC"] for own, other in both]
+    return with_interval("AUROC", values, [own.draws["AUROC"] - other.draws["AUROC"] for own, other in both])
+
+
+def _metrics(
+    rows: FeatureTable, targets: list[str], logit: np.ndarray, group: np.ndarray, counts: np.ndarray
+) -> tuple[dict, dict[str, list[Cell]]]:
+    """What is said of the logits, and the cells that its means are of."""
     found: dict = {"targets": {}, "mean": {}}
     unseen, photographs = [], []
     for scores, target in zip(logit.swapaxes(0, 1), targets, strict=True):
@@ -82,11 +97,11 @@ def _metrics(rows: FeatureTable, targets: list[str], logit: np.ndarray, group: n
     if unseen:
         found["mean"]["others"] = _mean(unseen)
         found["one_vs_rest"] = _one_vs_rest(rows, targets, logit, group, counts)
-    return found
+    return found, {"photographs": photographs, "others": unseen}
 
 
 def _cell(rows: FeatureTable, scores: np.ndarray, target: str, other: str, group: np.ndarray, counts: np.ndarray) -> Cell:
-    """`target` against `other`, by scores draws of shots x rows; mean over these draws."""
+    """`target` against `other`, by scores draws of shots x rows; mean over these draws, and their spread where there are several."""
     chosen = in_pairs(rows, np.isfinite(scores[0]) & np.isin(rows.source, [target, other]))
     label = (rows.source[chosen] == target).astype(int)
     judged = [Judged(score, label, score > 0, None, group[chosen], counts.shape[1], NO_PAIRS) for score in scores[:, chosen]]
@@ -94,7 +109,8 @@ def _cell(rows: FeatureTable, scores: np.ndarray, target: str, other: str, group
     drawn = [_both(one.drawn(counts)) for one in judged]
     draws = {name: np.mean([one[name] for one in drawn], axis=0) for name in VALUES}
     mean = {name: float(np.mean([one[name] for one in values])) for name in VALUES}
-    return Cell({**with_intervals(mean, draws), "spread": float(np.std([one["AUROC"] for one in values]))}, draws)
+    spread = {"spread": float(np.std([one["AUROC"] for one in values]))} if len(values) > 1 else {}
+    return Cell({**with_intervals(mean, draws), **spread}, draws)
 
 
 def _both(values: dict) -> dict:

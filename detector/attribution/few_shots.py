@@ -11,6 +11,7 @@ from detector.attribution.encoder import Encoder
 from detector.attribution.prompts import Learning, Problem, directions, learn_prompts
 from detector.evaluation.crossfit import Part
 from detector.features import IMAGE, FeatureTable
+from detector.unit import unit_rows
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.seeds import digest, seed_of
@@ -86,8 +87,3 @@ def held_out_logits(
         test = parts[shots.part].test & (rows.role == IMAGE)
         logit[shots.draw, targets.index(shots.target), test] = unit[test] @ direction
     return logit
-
-
-def unit_rows(x: np.ndarray) -> np.ndarray:
-    """Every row at length 1."""
-    return x / np.linalg.norm(x, axis=1, keepdims=True)

@@ -24,14 +24,15 @@ class OneClassPrompt(LogitClassifier):
     preprocessing (the published one squashes images to a square) and logit scale. In the evaluation (see `few_shots`) the
     images it learns from are pairs, so that what they show tells nothing, and those it is tested on are of other originals.
 
+    The words "real" and "fake" mean what the CLIP at hand reads in them. To one whose tokenizer has them only in pieces, and
+    that never learned from captions with them, they mean nothing: there the learned context does all the work.
+
     Parameters
     ----------
     encoder : Encoder
         The frozen CLIP, see `detector.attribution.encoder`.
     context, epsilon, epochs, batch, learning_rate, momentum, weight_decay, names
-        See `detector.attribution.prompts.Learning`; the defaults are the published ones. On the embedded profile's validation
-        folds, five epochs at a learning rate of 0.0001, 0.01 and 0.1 give a mean AUROC of 0.662, 0.665 and 0.660 against
-        photographs: it hardly matters.
+        See `detector.attribution.prompts.Learning`; the defaults are the published ones.
     random_state : int
         Seed of the context's first values and of the batches.
     """

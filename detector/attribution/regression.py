@@ -1,8 +1,8 @@
 """Multinomial logistic regression along a path of penalties, solved to convergence where features are badly scaled.
 
-What is tried is up to C = 10^5 on raw transformer features, whose directions differ in scale by orders of magnitude: L-BFGS,
-as scikit-learn runs it on them, stops after its 1000 iterations with a loss up to a tenth too high, and its Newton solver
-forms the Hessian in every step. Here features are rotated and scaled so that the Hessian is the identity at coefficients of
+What is tried is up to C = 10^5 on raw transformer features, whose directions differ in scale by orders of magnitude: for high C
+L-BFGS, as scikit-learn runs it, does not converge within the published 1000 iterations, and scikit-learn's Newton solver forms
+the Hessian in every step. Here features are rotated and scaled so that the Hessian is the identity at coefficients of
 zero. There a Newton step takes a few conjugate gradients; where it comes to take as many as forming the Hessian costs, which
 is for high C only, the Hessian is formed. Each C starts from the solution of the one before.
 """

@@ -12,6 +12,7 @@ with, is then withheld from its scores. Augmented views are fitted on, never cal
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,6 +80,17 @@ def split_part(table: FeatureTable, seed: int) -> Part:
             held = rows & train & np.isin(table.group, groups[::HELD_OUT])
             train, validation = train & ~held, validation | (held & whole)
     return Part(train, validation, test)
+
+
+def require_asked(table: FeatureTable, many: list[Part], generators: Iterable[str]) -> None:
+    """Raises UserError where no counterpart of a generator would be scored: it would have no place in any table."""
+    asked = np.any([part.test for part in many], axis=0) & (table.role == IMAGE)
+    for name in generators:
+        if not (asked & (table.source == name)).any():
+            raise UserError(
+                f"generators.{name}: none of its counterparts is of a test photograph, so nothing can be said of it; "
+                "raise photographs.limit, or remove the generator"
+            )
 
 
 def estimator(kind: str, settings: dict, concepts: np.ndarray, seed: int) -> LogitClassifier:
@@ -233,12 +245,12 @@ class Fitted(OutOfFold):
         if key not in self._done:
             usable = usable_rows(self.table, sources, matched)
             label = self._permuted(usable, shuffled) if shuffled else None
-            fit = partial(self._fit, usable, label)
+            fit = partial(self._fit, self.features(self.table), usable, label)
             self._done[key] = beside_each_other(fit, self.many) if self.beside_each_other else list(map(fit, self.many))
         return self._done[key]
 
-    def _fit(self, usable: np.ndarray, label: np.ndarray | None, part: Part) -> Fit:
-        return fit_rows(self.model(), self.features(self.table), self.table, usable, part, self.unsure, label)
+    def _fit(self, x: np.ndarray, usable: np.ndarray, label: np.ndarray | None, part: Part) -> Fit:
+        return fit_rows(self.model(), x, self.table, usable, part, self.unsure, label)
 
     def _permuted(self, usable: np.ndarray, number: int) -> np.ndarray:
         """Labels dealt anew among the usable rows, each image's views with it: else a view would tell its image's label."""

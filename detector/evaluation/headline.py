@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from detector.concepts import NO_CONCEPTS, concept_bank
-from detector.evaluation.crossfit import CrossFit, cross_fit
+from detector.evaluation.crossfit import CrossFit, cross_fit, require_asked
 from detector.evaluation.generalization import Table
 from detector.features import AUGMENTED, IMAGES, read_features
 from detector.threads import one_thread
@@ -20,4 +20,5 @@ def headline_detector(params: Params) -> tuple[CrossFit, Table]:
     one_thread(torch=kind != "linear")
     bank = concept_bank(CLIP, params.clip.recognised) if kind == "concept" else NO_CONCEPTS
     fits = cross_fit(kind, params, bank, table)
+    require_asked(table, fits.many, params.generators)
     return fits, Table(sorted(set(table.group[fits.asked])), (), params.evaluation.bootstrap, params.seed, PHOTOGRAPHS)

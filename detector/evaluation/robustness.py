@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from detector.evaluation.crossfit import CrossFit, RowScores, parts
+from detector.evaluation.crossfit import OutOfFold, RowScores, parts
 from detector.evaluation.generalization import Table, with_interval
 from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE, FeatureTable
 from pipeline.params import Params
 
 
-def altered_cells(fits: CrossFit, params: Params, cells: Table, altered: FeatureTable, members: list[str]) -> Iterator[tuple[str, dict]]:
+def altered_cells(fits: OutOfFold, params: Params, cells: Table, altered: FeatureTable, members: list[str]) -> Iterator[tuple[str, dict]]:
     """(view, metrics) of every alteration; photographs and counterparts are altered alike.
 
     Each row is scored by the detector that never saw its original, at the threshold chosen on unaltered validation images:

@@ -20,6 +20,12 @@ OPEN_SET = {
     "detection_accuracy": "known and unknown told apart at best",
 }
 """{metric: its words}, of each division of the generators."""
+AGAINST = {"photographs": "photographs", "others": "generators it never saw"}
+"""{what prompts are asked to tell their generator from: its words}."""
+PUBLISHED = {"epochs": 200, "learning_rate": 1e-4}
+"""How long prompts of OCC-CLIP are learned, as published."""
+TOO_FEW = 10
+"""Originals: a bootstrap over fewer says little."""
 
 
 def attribution(report: Report) -> Section | None:
@@ -65,22 +71,30 @@ def _means(origin: Mapping) -> list[tuple[str, Mapping]]:
     return [(words, origin["mean"][method]) for method, words in METHODS.items() if method in origin["mean"]]
 
 
-def _against_chance(row: Mapping, key: str = "AUROC") -> str:
-    """A value in a sentence, with what it is worth where its interval does not lie above 0.5."""
+def _against_chance(row: Mapping, key: str = "AUROC", chance: float = 0.5) -> str:
+    """A value in a sentence, with what it is worth where its interval does not lie above chance."""
     low, high = row.get(f"{key}_low", 0.0), row.get(f"{key}_high", 1.0)
-    return said(row, key) + ("" if low > 0.5 else ", worse than chance" if high < 0.5 else ", not told from chance")
+    return said(row, key) + ("" if low > chance else ", worse than chance" if high < chance else ", not told from chance")
 
 
 def _kept(kept: Mapping, classes: int) -> list[str]:
     if not kept.get("images"):
         return []
-    return [
+    sentences = [
         f"The attributor of synthclic detect --attribute knows {classes} origins, photographs among them, and reads block "
-        f"{kept['block']}; it was chosen on validation images, each generator in turn playing the unknown one "
-        f"(AUROC {two_digits(kept['validation_AUROC'])}). Of {kept['images']} test images of {kept['originals']} originals, all of known "
-        f"origin, it names {said(kept, 'named')} right and calls {said(kept, 'called_unknown')} unknown; without that answer it would "
-        f"name {said(kept, 'accuracy')} right."
+        f"{kept['block']}; it was chosen on validation images, each generator in turn playing the unknown one. Of {kept['images']} test "
+        f"images of {kept['originals']} originals, all of known origin, it names {said(kept, 'named')} right and calls "
+        f"{said(kept, 'called_unknown')} unknown; without that answer it would name {said(kept, 'accuracy')} right."
     ]
+    if "unknown_AUROC" in kept:
+        sentences.append(
+            "Does it find unknown origins? Fitted as it was, but without one generator, each in turn, models rank test images of known "
+            f"origin above those of the one left out with AUROC {_against_chance(kept, 'unknown_AUROC')}; at its threshold they call "
+            f"{said(kept, 'unknown_called_unknown')} of the latter unknown."
+        )
+    if kept["originals"] < TOO_FEW:
+        sentences.append(f"{kept['originals']} test originals are too few for these intervals to mean much.")
+    return sentences
 
 
 def _few(few: Mapping) -> list[str]:
@@ -95,18 +109,30 @@ def _few(few: Mapping) -> list[str]:
         f"against photographs AUROC is {_against_chance(mean['photographs'])}"
         + (f", against generators it never saw {_against_chance(mean['others'])}." if "others" in mean else ".")
         + " An AUROC below 0.5 is shown as it is.",
+        f"{_learned(few)} Intervals are of the test originals; what other shots would give is not in them (each part of the evaluation "
+        "drew its own).",
     ]
     if vote := few.get("one_vs_rest"):
         sentences.append(
-            f"The prompt that is surest of an image is of the right generator for {said(vote, 'accuracy')} of them; chance is "
-            f"{two_digits(vote['chance'])}."
+            "The share of generators' images of which their own generator's prompt is the surest is "
+            f"{_against_chance(vote, 'accuracy', vote['chance'])}; chance is {two_digits(vote['chance'])}. Photographs take no part in it."
         )
-    plain = few.get("without_adversarial", {}).get("mean", {})
-    if plain:
-        against = "others" if "others" in plain else "photographs"
-        words = {"others": "generators it never saw", "photographs": "photographs"}[against]
-        sentences.append(f"Learned without adversarial images, AUROC against {words} is {said(plain[against], 'AUROC')}.")
+    if minus := few.get("minus_without_adversarial"):
+        told = [f"{_told_from_none(minus[key])} against {words}" for key, words in AGAINST.items() if key in minus]
+        sentences.append(f"Learning from adversarial images changes AUROC by {' and by '.join(told)}.")
     return sentences
+
+
+def _learned(few: Mapping) -> str:
+    """How long prompts were learned, and the published values where they are others."""
+    own, published = (f"{of['epochs']} epochs at a highest rate of {of['learning_rate']:g}" for of in (few, PUBLISHED))
+    return f"Prompts are learned for {own}" + (", as published." if own == published else f" (published: {published}).")
+
+
+def _told_from_none(row: Mapping) -> str:
+    """A difference in a sentence, with what it is worth where its interval does not leave out zero."""
+    unsure = row.get("AUROC_low", -1.0) <= 0 <= row.get("AUROC_high", 1.0)
+    return said(row, "AUROC", "+") + (", not told from none," if unsure else "")
 
 
 def _charts(origin: Mapping) -> list[Chart]:
@@ -177,11 +203,15 @@ def _few_tables(few: Mapping, sources: list[str]) -> list[Table]:
         rows.append((name, [_heat(against.get(other, {})) for other in columns]))
     mean = {PHOTOGRAPHS: few["mean"]["photographs"], "mean over generators": few["mean"].get("others", {})}
     rows.append(("mean", [_heat(mean.get(other, {})) for other in columns]))
-    tables = [Table("OCC-CLIP: AUROC of each generator's prompt", ["learned ↓  against →", *columns], rows)]
+    caption = "OCC-CLIP: AUROC of each generator's prompt"
+    if few["draws"] > 1:
+        caption += f"; ± is one standard deviation over {few['draws']} draws of shots"
+    tables = [Table(caption, ["learned ↓  against →", *columns], rows)]
     if vote := few.get("one_vs_rest"):
         tables.append(_shares("OCC-CLIP: whose prompt is the surest", vote["taken_for"], sources))
     return tables
 
 
 def _heat(row: Mapping) -> Cell:
-    return cell(row, "AUROC", colours=shade(row["AUROC"]) if "AUROC" in row else None)
+    spread = (f"± {two_digits(row['spread'])}",) if "spread" in row else ()
+    return cell(row, "AUROC", also=spread, colours=shade(row["AUROC"]) if "AUROC" in row else None)

@@ -50,7 +50,7 @@ class Network:
         return F.linear(x, *self.last).squeeze(1)
 
     def _dropped(self, x: torch.Tensor) -> torch.Tensor:
-        """Dropout by 16 random bits a value: torch's own took a third of the training, one draw of 64 serves four values."""
+        """Dropout by 16 random bits a value: one draw of 64 serves four values."""
         import torch
 
         if not self.dropout:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.calibration import calibrate
+from detector.calibration import Calibration, calibrate
 from detector.domain import fit_domain
 from detector.estimators.base import LogitClassifier
-from detector.evaluation.crossfit import CrossFit, Fit, Fitted, OutOfFold, Part, RowScores, usable_rows
+from detector.evaluation.crossfit import Fit, Fitted, OutOfFold, Part, RowScores, usable_rows
 from detector.features import FeatureTable
 from detector.rivals.fusion import fuse
 from detector.rivals.systems import System
 
 
 class RivalFits(Fitted):
-    """One system's, on the folds of another's; rows it cannot read take no part."""
+    """One system's, on the parts of another's, or on `many` others of its rows; rows it cannot read take no part."""
 
-    def __init__(self, system: System, like: CrossFit):
-        many = _restricted(system, like.table, like.many)
-        super().__init__(like.seed, like.table, many, like.unsure)
+    def __init__(self, system: System, like: Fitted, many: list[Part] | None = None):
+        super().__init__(like.seed, like.table, _restricted(system, like.table, like.many if many is None else many), like.unsure)
         self.system = system
-        self.altered, self.left_out, self.beside_each_other = system.altered, system.left_out, system.beside_each_other
+        self.altered, self.matched = system.altered, system.matched
+        self.left_out, self.beside_each_other = system.left_out, system.beside_each_other
 
     def model(self) -> LogitClassifier:
         return self.system.build()
@@ -66,7 +66,8 @@ class FusedFits(OutOfFold):
         first = members[0]
         super().__init__(first.seed, first.table, first.many, first.unsure)
         self.members = members
-        self.altered, self.left_out = members[0].altered, members[0].left_out
+        self.altered, self.left_out = first.altered, first.left_out
+        self.matched = all(member.matched for member in members)
 
     def features(self, table: FeatureTable) -> np.ndarray:
         return np.hstack([member.features(table) for member in self.members])
@@ -84,5 +85,9 @@ class FusedFits(OutOfFold):
         return self._done[key]
 
     def _joined(self, model: Fused, seen: np.ndarray, x: np.ndarray, train: np.ndarray, validation: np.ndarray) -> Fit:
-        calibration = calibrate(model.decision_function(x[validation]), self.table.label[validation], self.unsure)
+        table = self.table
+        validation = validation & ~np.isin(table.group, np.unique(table.group[train]))  # as in `fit_rows`
+        calibration = Calibration()
+        if validation.any():
+            calibration = calibrate(model.decision_function(x[validation]), table.label[validation], self.unsure)
         return Fit(model, calibration, fit_domain(x[train], x[validation]), seen)

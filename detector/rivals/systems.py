@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -23,10 +24,11 @@ COMPRESSION_AND_BLUR = ("jpeg", "blur")
 class System:
     """`build()` gives an unfitted estimator, `read(table)` what it reads of a feature table, N x width.
 
-    `altered` names the alterations that it is tested under: those of its authors, where they tested any. `captions` are those
-    it reads: rows of photographs without one take no part in it. `left_out` says whether it is also tested on generators that
-    were left out of its training; of an ablation, which shows what one half of the inputs knows, that is not asked. Parts of the
-    evaluation are fitted `beside_each_other`, in threads, where fitting takes long and shares no state.
+    `altered` names the alterations that it is tested under: those of its authors, where they tested any. `matched` says whether it
+    is also fitted on reconstructions in place of photographs: where that is cheap. `captions` are those that it, or a detector it
+    is to be compared with, reads: rows of photographs without one take no part in it. `left_out` says whether it is also tested
+    on generators that were left out of its training; of an ablation, which shows what one half of the inputs knows, that is not
+    asked. Parts of the evaluation are fitted `beside_each_other`, in threads, where fitting takes long and shares no state.
     """
 
     name: str
@@ -34,6 +36,7 @@ class System:
     read: Callable[[FeatureTable], np.ndarray]
     altered: tuple[str, ...] = ()
     captions: Captions | None = None
+    matched: bool = False
     left_out: bool = True
     beside_each_other: bool = False
 
@@ -54,10 +57,10 @@ class CaptionMLP(RobustMLP):
 def systems(params: Params, captions: Captions | None) -> list[System]:
     """Every published detector that is fitted by itself. Without captions only the image half of the robust MLP is there."""
     clipdet, univfd = params.rivals.clipdet, params.rivals.univfd
-    mlp = {**params.rivals.robust_mlp.model_dump(), "random_state": params.seed}
+    mlp = {**params.rivals.robust_mlp.model_dump(exclude={"left_out"}), "random_state": params.seed}
     found = [
-        System("clipdet", lambda: ClipDet(C=clipdet.C), pooled, LAUNDERING),
-        System("univfd", lambda: UnivFDProbe(C=univfd.C), projected, COMPRESSION_AND_BLUR),
+        System("clipdet", lambda: ClipDet(C=clipdet.C), pooled, LAUNDERING, matched=True),
+        System("univfd", lambda: UnivFDProbe(C=univfd.C), projected, COMPRESSION_AND_BLUR, matched=True),
         *(
             System(f"univfd-nn-{k}", lambda k=k: NearestNeighbours(k=k), projected, COMPRESSION_AND_BLUR)
             for k in dict.fromkeys(univfd.neighbours)
@@ -68,17 +71,17 @@ def systems(params: Params, captions: Captions | None) -> list[System]:
         def both(table: FeatureTable) -> np.ndarray:
             return np.hstack([table.projected, caption_rows(captions, table.image_id)])
 
-        found.append(System("robust-mlp", lambda: RobustMLP(**mlp), both, COMPRESSION_AND_BLUR, captions, beside_each_other=True))
-    found.append(
-        System("robust-mlp-image", lambda: RobustMLP(**mlp), projected, COMPRESSION_AND_BLUR, left_out=False, beside_each_other=True)
-    )
+        whole = partial(System, captions=captions, left_out=params.rivals.robust_mlp.left_out, beside_each_other=True)
+        found.append(whole("robust-mlp", lambda: RobustMLP(**mlp), both, COMPRESSION_AND_BLUR))
+    half = partial(System, captions=captions, left_out=False, beside_each_other=True)  # on the very rows of the whole
+    found.append(half("robust-mlp-image", lambda: RobustMLP(**mlp), projected, COMPRESSION_AND_BLUR))
     if captions is not None:
 
         def text(table: FeatureTable) -> np.ndarray:
             return caption_rows(captions, table.image_id)
 
         # Whatever is done to an image leaves its caption as it is.
-        found.append(System("robust-mlp-text", lambda: CaptionMLP(**mlp), text, (), captions, left_out=False, beside_each_other=True))
+        found.append(half("robust-mlp-text", lambda: CaptionMLP(**mlp), text))
     return found
 
 

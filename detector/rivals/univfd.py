@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from detector.estimators.base import LogitClassifier
-from detector.rivals.unit import unit_rows
+from detector.unit import unit_rows
 
 BLOCK = 1 << 23
 """Most distances in memory at a time."""
@@ -23,6 +23,11 @@ class UnivFDProbe(LogitClassifier):
     depends on no seed, no batch and no validation set that the table also reports on. What early stopping did against
     overfitting, an L2 penalty does. By Newton's method, because columns of unequal spread, which are not standardised here,
     hold back methods without second derivatives. And classes are balanced by weights; theirs were by number.
+
+    Images: theirs of a test are centre crops of 224 pixels, never resized, ours are resized and cropped as the CLIP asks. Theirs
+    of training are of ProGAN, half of them blurred; in the table of detectors ours are the rows that the paper's detectors are
+    fitted on: every counterpart of a photograph, and augmented views (crop, mirror, JPEG), without blur. Backbone: theirs is
+    OpenAI's ViT-L/14, ours the CLIP of the project.
 
     Parameters
     ----------
@@ -58,7 +63,8 @@ class NearestNeighbours(LogitClassifier):
     are 1 - cosine, so scores lie within -2 and 2, and `predict_proba` is no calibrated probability.
 
     Both banks are as they come (the paper's are of equal size): with several counterparts per photograph there are more
-    synthetic images near anything. No weights mend that, so `class_weight` is not a parameter.
+    synthetic images near anything. No weights mend that, so `class_weight` is not a parameter. In the table of detectors they hold
+    the rows that `UnivFDProbe` is fitted on there, so an image's augmented views stand beside it, as twins that vote with it.
 
     Parameters
     ----------

@@ -150,6 +150,20 @@ def test_a_demonstration_is_noted_once_and_of_the_attributor_alone_where_only_it
     assert large.note == "its probabilities were never calibrated"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "note"),
+    [
+        (0.45, 0.65, "; that an origin is unknown is not told from chance"),
+        (0.3, 0.4, "; that an origin is unknown is told worse than by chance"),
+        (0.55, 0.7, ""),
+    ],
+)
+def test_what_the_answer_unknown_is_worth_is_noted_where_it_is_little(folder, low, high, note):
+    training = {**TRAINING, "unknown_AUROC": (low + high) / 2, "unknown_AUROC_low": low, "unknown_AUROC_high": high}
+    (one,) = findings([folder / "a bright.png"], detector(), Brightness(), attributor=attributor(training=training))
+    assert one.note == f"a demonstration, trained on 30 photographs of 3 originals (test){note}"
+
+
 def test_no_file_is_opened_before_every_path_is_known_to_exist(folder):
     with pytest.raises(UserError, match="missing.png: no such file"):
         list(image_files([folder, folder / "missing.png"]))

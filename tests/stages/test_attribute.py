@@ -88,6 +88,9 @@ def test_every_system_is_measured_on_the_same_draws_and_the_attributor_kept(stag
     assert found["kept"]["images"] == 36 and found["kept"]["accuracy"] > 0.9
     kept = load_attributor("data/attribution")
     assert len(kept.classes) == 4 and kept.clip == CLIP and kept.block == 0
+    for end in ("", "_low", "_high"):
+        assert round(kept.training[f"unknown_AUROC{end}"], 4) == found["kept"][f"unknown_AUROC{end}"]
+    assert "unknown_called_unknown" in found["kept"] and "unknown_called_unknown" not in kept.training
     assert staged.asked["parts"] == 3 and staged.asked["counts"].shape == (100, 12)
 
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 
 from detector.captions import CAPTIONS
-from detector.features import ALTERED, AUGMENTED, IMAGES, FeatureTable, features_schema
+from detector.features import ALTERED, AUGMENTED, IMAGES, RECONSTRUCTION, FeatureTable, features_schema
 from pipeline.alterations import Views
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.detector_params import Detectors, Rivals
 from pipeline.errors import UserError
-from pipeline.files import read_json
+from pipeline.files import read_json, write_json
 from pipeline.records import write_table
 from stages import rivals as stage
 from tests.detector.tables import concatenated, feature_table, paired
@@ -34,7 +34,7 @@ PARAMS = SimpleNamespace(
     rivals=Rivals(
         clipdet={"C": 1.0, "pairs": [5, 50], "draws": 2},
         univfd={"C": 1.0, "neighbours": [1]},
-        robust_mlp={"epochs": 1, "batch": 64, "learning_rate": 0.01, "cvar": 0.8, "gamma": 0.5, "rho": 0.05},
+        robust_mlp={"epochs": 1, "batch": 64, "learning_rate": 0.01, "cvar": 0.8, "gamma": 0.5, "rho": 0.05, "left_out": True},
     ),
 )
 
@@ -66,6 +66,7 @@ def features(tmp_path, monkeypatch) -> FeatureTable:
         for what, seen in views.items():
             joined = concatenated(*(replace(own, view=np.full(len(own), view)) for view in seen))
             written(joined, Path("data/features") / name / f"{what}.parquet")
+    write_json("data/models/clip/training.json", {"seen_groups": GROUPS[:4]})
     return table
 
 
@@ -84,7 +85,17 @@ def test_every_system_is_measured(features):
     tested = {name: sorted(row.get("robustness", {})) for name, row in found["systems"].items()}
     assert tested["clipdet"] == tested["clipdet-fused"] == ["crop", "jpeg"] and tested["univfd"] == ["jpeg"]
     assert tested["robust-mlp-text"] == []
+    assert all("mAP_unseen" in row["all"] for row in found["systems"].values())
+    assert found["settings"] == {
+        "augmented_views": 1,
+        "clipdet": {"C": 1.0},
+        "univfd": {"C": 1.0},
+        "robust_mlp": {"epochs": 1, "batch": 64},
+    }
+    whole, image = (found["systems"][name] for name in ("robust-mlp", "robust-mlp-image"))
+    assert whole["minus_image"]["mAP"] == pytest.approx(whole["all"]["mAP"] - image["all"]["mAP"], abs=2e-4)
     few = found["clipdet_pairs"]
+    assert sorted(few["robustness"]) == ["crop", "jpeg", "unaltered"] and "AUROC" in few["curve"]["12"]
     assert few["available"] == 12 and sorted(few["curve"]) == ["12", "5"] and few["left_out"] == {"50": 50}
     assert set(few["one_generator"]["generators"]) == {"a", "b"}
 
@@ -105,6 +116,24 @@ def test_photographs_without_a_caption_are_counted_and_with_too_few_captions_ima
         assert found["without_caption"] == 36 - len(ids) and ("robust-mlp" in found["systems"]) is there
         assert "robust-mlp-image" in found["systems"] and ("robust-mlp-text" in found["systems"]) is there
         assert "left_out" not in found["systems"]["clipdet"], "one generator cannot be left out"
+        assert ("minus_image" in found["systems"].get("robust-mlp", {})) is there
+
+
+def test_controls_are_there_for_what_is_cheap_to_fit_and_known(features):
+    captions(ids_of(features))
+    folder = Path("data/features/a")
+    for what, view in ((IMAGES, ""), (AUGMENTED, "augmented-0")):
+        own = features.where(features.source == "a")
+        decoded = replace(features.where(features.source == PHOTOGRAPHS), source=own.source, role=np.full(len(own), RECONSTRUCTION))
+        both = concatenated(own, decoded)
+        written(replace(both, view=np.full(len(both), view)), folder / f"{what}.parquet")
+    write_json("data/models/clip/training.json", {"seen_groups": None})
+    stage.main(PARAMS)
+    systems = read_json("metrics/rivals.json")["systems"]
+    assert [name for name, row in systems.items() if "matched" in row] == ["clipdet", "clipdet-fused", "univfd"]
+    control = systems["clipdet"]["matched"]
+    assert control["cells"] == 1 and control["AP"] == systems["clipdet"]["all"]["generators"]["a"]["AP"]
+    assert not any("mAP_unseen" in row["all"] for row in systems.values()), "nobody knows"
 
 
 def test_captions_of_another_clip_are_refused(features):

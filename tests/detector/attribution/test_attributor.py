@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from detector.attribution.attributor import REAL, UNKNOWN, load_attributor, save_absence, save_attributor
 from pipeline.errors import UserError
-from tests.detector.attribution.attributors import CLIP, attributor
+from tests.detector.attribution.attributors import CLIP, TRAINING, attributor
 
 COLOURS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.3, 0.3, 0.3]], np.float32)
 
@@ -44,6 +44,12 @@ def test_a_saved_attributor_answers_as_before(tmp_path):
     save_attributor(loaded, tmp_path / "again")
     for name in ("weights.safetensors", "attributor.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+
+
+def test_what_was_measured_of_unknown_origins_is_kept_beside_the_training(tmp_path):
+    training = {**TRAINING, "unknown_AUROC": 0.55, "unknown_AUROC_low": 0.45, "unknown_AUROC_high": 0.65}
+    save_attributor(attributor(training=training), tmp_path / "a")
+    assert load_attributor(tmp_path / "a").training == training
 
 
 def test_a_transposed_array_is_saved_as_it_reads(tmp_path):
@@ -90,6 +96,8 @@ def test_where_there_is_none_loading_says_why(tmp_path):
         lambda f: _edit(f, block=-1),
         lambda f: _edit(f, strange=1),
         lambda f: _edit(f, training={"dataset": "x", "photographs": 1, "originals": "many"}),
+        lambda f: _edit(f, training={**TRAINING, "unknown_AUROC": 1.5}),
+        lambda f: _edit(f, training={**TRAINING, "unknown_AUROC_low": float("nan")}),
         lambda f: _edit(f, classes=["a", "b"]),
         lambda f: _edit(f, classes=["a", "a", "b"]),
         lambda f: _edit(f, classes=["a", "unknown", "b"]),

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.attribution.few_shot_evaluation import few_shot_attribution
+from detector.attribution.few_shot_evaluation import _difference, few_shot_attribution
 from detector.attribution.few_shots import draw_shots, held_out_logits
 from detector.evaluation.crossfit import parts
+from detector.evaluation.generalization import Cell
 from detector.evaluation.metrics import bootstrap_counts
 from detector.features import RECONSTRUCTION, FeatureTable
 from pipeline.dataset import PHOTOGRAPHS
@@ -104,7 +105,11 @@ def test_rows_are_scored_by_the_prompt_of_the_part_that_tests_them():
 
 
 def test_generators_that_differ_are_told_apart_with_intervals_and_spread(apart):
-    assert set(apart) == {"shots", "shots_used", "draws", "targets", "mean", "one_vs_rest", "without_adversarial"}
+    assert set(apart) == {
+        *("shots", "shots_used", "draws", "epochs", "learning_rate", "targets", "mean", "one_vs_rest"),
+        *("without_adversarial", "minus_without_adversarial"),
+    }
+    assert (apart["epochs"], apart["learning_rate"]) == (SETTINGS.epochs, SETTINGS.learning_rate)
     for target in MADE:
         found = apart["targets"][target]
         assert set(found["against"]) == {*MADE} - {target}
@@ -129,6 +134,17 @@ def test_the_generator_is_named_by_the_prompt_that_is_surest(apart):
     assert apart["without_adversarial"]["mean"] != apart["mean"]
 
 
+def test_what_the_adversarial_step_changes_is_the_difference_of_the_means_in_the_same_draws(apart):
+    for name, minus in apart["minus_without_adversarial"].items():
+        own, plain = apart["mean"][name], apart["without_adversarial"]["mean"][name]
+        assert minus["AUROC"] == pytest.approx(own["AUROC"] - plain["AUROC"])
+        assert minus["AUROC_low"] <= minus["AUROC_high"]
+    assert set(apart["minus_without_adversarial"]) == {"photographs", "others"}
+    draws = np.linspace(0.5, 0.9, 100)
+    better, worse = (Cell({"AUROC": 0.7 + more}, {"AUROC": draws + more}) for more in (0.05, 0.0))
+    assert _difference([better] * 2, [worse] * 2) == pytest.approx({"AUROC": 0.05, "AUROC_low": 0.05, "AUROC_high": 0.05})
+
+
 def test_an_auroc_below_one_half_is_reported_as_such():
     rows = table({"one": 0, "two": 1})
     x = rows.projected.copy()
@@ -136,12 +152,14 @@ def test_an_auroc_below_one_half_is_reported_as_such():
     found = judged(replace(rows, projected=x), ["one", "two"], draws=1, epsilon=0.0)
     assert found["targets"]["one"]["photographs"]["AUROC"] < 0.2
     assert found["mean"]["photographs"]["balanced_accuracy"] < 0.3
-    assert "without_adversarial" not in found
+    assert "without_adversarial" not in found and "minus_without_adversarial" not in found
+    assert "spread" not in found["targets"]["one"]["photographs"], "of one draw there is none"
 
 
 def test_one_generator_alone_is_told_from_photographs():
     found = judged(table({"one": 0}), ["one"], draws=1)
-    assert set(found["mean"]) == {"photographs"} and set(found["without_adversarial"]) == {"mean"}
+    assert set(found["mean"]) == set(found["minus_without_adversarial"]) == {"photographs"}
+    assert set(found["without_adversarial"]) == {"mean"}
     assert set(found["targets"]["one"]) == {"against", "photographs"} and "one_vs_rest" not in found
 
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from detector.attribution import fitting
 from detector.attribution.attributor import REAL, UNKNOWN
-from detector.attribution.fitting import fit_attributor, measured, origins, why_none
+from detector.attribution.fitting import fit_attributor, measured, origins, unknown_found, why_none
+from detector.attribution.origin import regressions
 from detector.evaluation.crossfit import split_part
-from detector.features import RECONSTRUCTION
+from detector.features import IMAGE, RECONSTRUCTION
 from pipeline.dataset import PHOTOGRAPHS
 from tests.detector.tables import feature_table, paired
 
@@ -98,6 +100,46 @@ def test_what_is_measured_are_shares_of_test_images(setting):
     assert found["called_unknown"] == found["called_unknown_low"] == 1.0 and found["named"] == 0.0
     assert measured(attributor, rows, blocks[1], np.zeros(len(rows), bool), 100, 0) == {"images": 0, "originals": 0}
     assert set(origins(rows).tolist()) == {REAL, *GENERATORS}
+
+
+def test_an_origin_left_out_is_found_on_test_images_where_there_is_something_to_find(setting):
+    rows, blocks, part = setting
+    attributor, chosen = fitted(rows, blocks, part)
+    found = unknown_found(attributor, chosen["C"], rows, blocks[1], part, 200, 0)
+    assert set(found) == {f"{name}{end}" for name in ("unknown_AUROC", "unknown_called_unknown") for end in ("", "_low", "_high")}
+    assert found["unknown_AUROC"] > 0.9 and found["unknown_called_unknown"] > 0.7
+    for name in ("unknown_AUROC", "unknown_called_unknown"):
+        assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
+    nothing = unknown_found(attributor, chosen["C"], rows, blocks[0], part, 200, 0)
+    assert abs(nothing["unknown_AUROC"] - 0.5) < 0.15
+
+
+def test_it_is_a_mean_over_generators_each_unknown_to_a_model_fitted_without_it(setting):
+    rows, blocks, part = setting
+    attributor, _ = fitted(rows, blocks, part)
+    image = part.test & (rows.role == IMAGE)
+    aurocs, called = [], []
+    for unknown in GENERATORS:
+        train = part.train & (rows.source != unknown)
+        (model,) = regressions(blocks[0][train], origins(rows)[train], [0.1])
+        score = model.predict_proba(blocks[0][image]).max(1)
+        own = rows.source[image] == unknown
+        aurocs.append(roc_auc_score(~own, score))
+        called.append((score[own] <= attributor.threshold).mean())
+    found = unknown_found(attributor, 0.1, rows, blocks[0], part, 100, 0)
+    assert found["unknown_AUROC"] == pytest.approx(np.mean(aurocs)) and found["unknown_called_unknown"] == pytest.approx(np.mean(called))
+
+
+def test_strangers_and_validation_images_have_no_say_in_it_and_untested_generators_no_part(setting):
+    rows, blocks, part = setting
+    attributor, _ = fitted(rows, blocks, part, ["a", "b"])
+    plain = unknown_found(attributor, 0.1, rows, blocks[1], part, 100, 0)
+    moved = np.where((part.validation | (rows.source == "c"))[:, None], 99.0, blocks[1])
+    assert unknown_found(attributor, 0.1, rows, moved, part, 100, 0) == plain
+    untested = replace(part, test=np.zeros(len(rows), bool))
+    assert unknown_found(attributor, 0.1, rows, blocks[1], untested, 100, 0) == {}
+    one = replace(part, test=part.test & (rows.source != "b"))
+    assert unknown_found(attributor, 0.1, rows, blocks[1], one, 100, 0)["unknown_AUROC"] > 0.9
 
 
 def test_without_generators_to_play_unknown_there_is_none_and_a_reason(setting):

@@ -1,5 +1,7 @@
 """OCC-CLIP: the estimator, the learning of prompts and the adversarial step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -81,6 +83,48 @@ def test_an_adversarial_image_is_near_and_looks_more_like_the_target():
     assert (logit(pushed) > logit(x)).all()
     assert torch.equal(adversarial(encoder, x, 1e6 * direction, 0.1), pushed)  # probabilities of 0 or 1 hide no gradient
     assert torch.equal(adversarial(encoder, x, direction, 0.0), x)
+
+
+def seen_by_the_loss(monkeypatch, bank: np.ndarray, some: list[Problem], how: Learning) -> tuple[np.ndarray, list[tuple]]:
+    """What is learned, and (logits, labels) of every batch, problems x images."""
+    import torch.nn.functional as F
+
+    plain, seen = F.binary_cross_entropy_with_logits, []
+
+    def watched(logit, label, **more):
+        seen.append((logit.detach().numpy().copy(), label.numpy().copy()))
+        return plain(logit, label, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(F, "binary_cross_entropy_with_logits", watched)
+        return learn_prompts(ToyEncoder(), bank, some, how), seen
+
+
+def test_the_second_half_of_each_batchs_negatives_enters_the_loss_pushed_and_nothing_else_is_changed(monkeypatch):
+    import torch
+
+    bank, some = problems([20, 21], each=7)
+    bank, some = bank[::-1].copy(), [replace(one, pictures=len(bank) - 1 - one.pictures) for one in some]
+    how = Learning(2, epochs=2, batch=5, learning_rate=0.0)  # what is not learned has the same logits throughout
+    learned, seen = seen_by_the_loss(monkeypatch, bank, some, how)
+    _, unchanged = seen_by_the_loss(monkeypatch, bank, some, replace(how, epsilon=0.0))
+    encoder, pushed = ToyEncoder(), 0
+    direction = directions(encoder, learned, how.names)
+    for (logit, label), (clean, same) in zip(seen, unchanged, strict=True):
+        assert np.array_equal(label, same)
+        expected = clean.copy()
+        for one, own, towards in zip(range(len(some)), some, direction, strict=True):
+            negative = np.flatnonzero(label[one] == 0)
+            for place in negative[len(negative) // 2 :]:
+                image = np.abs(own.negatives @ towards - clean[one, place]).argmin()
+                pixels = torch.from_numpy(bank[own.pictures[image]][None])
+                moved = adversarial(encoder, pixels, torch.from_numpy(towards[None]), how.epsilon)
+                expected[one, place] = (unit_of(encoder, moved.numpy()) @ towards)[0]
+                pushed += 1
+        assert np.allclose(logit, expected, atol=1e-3)
+        assert ((logit > clean + 1e-2) == (expected > clean + 1e-2)).all()
+    assert (np.hstack([label for _, label in seen]) == 0).sum(1).tolist() == [7 * 2] * 2, "every negative once in each epoch"
+    assert pushed >= 2 * 2 * 3 and [label.shape[1] for _, label in seen] == [5, 5, 4] * 2
 
 
 def test_only_negatives_pixels_are_asked_for():

@@ -117,3 +117,11 @@ def test_strangers_look_less_familiar(model):
     model.fit(x, y)
     assert model.score(x, y) > 0.9
     assert familiarity(model.predict_proba(between)).mean() < familiarity(model.predict_proba(x)).mean() - 0.1
+
+
+def test_a_search_in_portions_finds_the_same(monkeypatch):
+    random = np.random.default_rng(5)
+    bank, queries, codes = random.normal(size=(40, 6)), random.normal(size=(23, 6)), random.integers(0, 3, 40)
+    whole = neighbour_probabilities(bank, codes, queries, [1, 5], 3)
+    monkeypatch.setattr("detector.attribution.origin.SIMILARITIES", 40 * 4)
+    assert np.allclose(neighbour_probabilities(bank, codes, queries, [1, 5], 3), whole, atol=1e-12) and whole.shape == (2, 23, 3)

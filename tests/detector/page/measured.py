@@ -11,11 +11,12 @@ def around(key: str, value: float, half: float = 0.05) -> dict[str, float]:
 
 def system(value: float, difference: float, **more) -> dict:
     rates = {**around("specificity", 0.8), **around("recall", 0.7), **around("AUROC", value)}
-    return {"all": {**around("mAP", value), **rates, "minus_headline": around("mAP", difference)}, **more}
+    means = {**around("mAP", value), **around("mAP_unseen", value - 0.04), **rates}
+    return {"all": {**means, "minus_headline": around("mAP", difference)}, **more}
 
 
-def left_out(value: float) -> dict:
-    return {"left_out": {**around("AP", value), "minus_headline": around("AP", -0.1)}}
+def left_out(value: float, difference: float) -> dict:
+    return {"left_out": {**around("AP", value), "minus_headline": around("AP", difference)}}
 
 
 def at_strengths(strengths: dict[str, float], value: float) -> dict:
@@ -26,19 +27,32 @@ def made_rivals() -> dict:
     return {
         "originals": 17,
         "without_caption": 3,
+        "settings": {"augmented_views": 1, "clipdet": {"C": 1.0}, "univfd": {"C": 0.5}, "robust_mlp": {"epochs": 8, "batch": 256}},
         "systems": {
             "clipdet": system(
-                0.81, 0.06, **left_out(0.66), robustness={"jpeg": at_strengths({"30": 30}, 0.61), "crop": at_strengths({"0-5": 0.5}, 0.62)}
+                0.81,
+                0.06,
+                **left_out(0.66, -0.1),
+                matched={"cells": 2, **around("AP", 0.88), **around("matched_AP", 0.55)},
+                robustness={"jpeg": at_strengths({"30": 30}, 0.61), "crop": at_strengths({"0-5": 0.5}, 0.62)},
             ),
+            "robust-mlp": system(0.71, -0.01, **left_out(0.6, 0.0), minus_image=around("mAP", 0.02)),
             "robust-mlp-text": system(0.5, -0.3),
             "univfd-nn-11": system(0.6, -0.2),
             "univfd-nn-9": system(0.78, 0.03, robustness={"blur": at_strengths({"1": 1, "0-5": 0.5}, 0.63)}),
         },
         "clipdet_pairs": {
-            "curve": {str(n): {"pairs": n, **around("AP", 0.6 + n / 1000), "spread": 0.02} for n in (157, 10, 100)},
+            "curve": {
+                str(n): {"pairs": n, **around("AP", 0.6 + n / 1000), **around("AUROC", 0.65 + n / 1000), "spread": 0.02}
+                for n in (157, 10, 100)
+            },
             "available": 157,
             "left_out": {"10000": 10000, "1000": 1000},
-            "one_generator": around("AP", 0.58),
+            "one_generator": {**around("AP", 0.58), **around("AUROC", 0.59)},
+            "robustness": {
+                "unaltered": {**around("mAP", 0.76), "specificity": 0.7},
+                "crop": at_strengths({"0-5": 0.5}, 0.52),
+            },
         },
     }
 
@@ -78,14 +92,19 @@ def made_attribution() -> dict:
             "shots": 50,
             "shots_used": {"first": 50.0, "second": 50.0, "third": 20.0},
             "draws": 1,
+            "epochs": 4,
+            "learning_rate": 0.01,
             "targets": targets,
             "mean": mean,
             "one_vs_rest": vote,
             "without_adversarial": {"mean": mean},
+            "minus_without_adversarial": {"others": around("AUROC", 0.12), "photographs": around("AUROC", -0.01)},
         },
         "kept": {
             "block": 10,
             "validation_AUROC": 0.61,
+            **around("unknown_AUROC", 0.52),
+            **around("unknown_called_unknown", 0.35),
             "images": 40,
             "originals": 4,
             **around("accuracy", 0.55),

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from detector.estimators.linear import LinearProbe
 from detector.evaluation.crossfit import CrossFit, parts
 from detector.evaluation.generalization import Table
-from detector.rivals.comparison import Comparison, robustness
+from detector.features import RECONSTRUCTION
+from detector.rivals.comparison import Comparison, robustness, unaltered
 from detector.rivals.outoffold import RivalFits
 from detector.rivals.systems import System, pooled
 from detector.rivals.univfd import NearestNeighbours
@@ -67,6 +69,52 @@ def test_a_generator_left_out_is_unknown_to_whoever_is_tested_on_it():
     assert abs(difference["AP"]) < 0.05 and difference["AP_low"] <= difference["AP"] <= difference["AP_high"]
 
 
+def test_an_autoencoders_trace_is_lost_where_photographs_have_it_too():
+    table, like, cells = setting()
+    assert Comparison(like, cells, MADE).matched(fits_of(LinearProbe, like)) == {}, "no generator has an autoencoder"
+    decoded = table.where(table.source == PHOTOGRAPHS)
+    x = decoded.pooled + np.array([0, 3, 0, 0], np.float32)  # what tells generator `a`
+    decoded = replace(decoded, pooled=x, source=np.full(len(decoded), "a"), role=np.full(len(decoded), RECONSTRUCTION))
+    table = concatenated(table, decoded)
+    like = CrossFit("linear", {"C": 1.0}, np.empty((0, 0)), 0, table, parts(table, 4, 0), 0.1)
+    fits, compared = fits_of(LinearProbe, like), Comparison(like, cells, MADE)
+    found = compared.matched(fits)
+    rows = table.source == "a"
+    expected = average_precision_score(table.label[rows], fits.scores(["a"], matched=True).logit[rows])
+    assert found["matched_AP"] == pytest.approx(expected) and found["matched_AP_low"] < expected < found["matched_AP_high"]
+    assert found["cells"] == 1 and found["AP"] == pytest.approx(compared.trained_on_all(fits)["generators"]["a"]["AP"])
+    assert found["matched_AP"] < 0.65 < 0.85 < found["AP"]
+
+
+def test_originals_new_to_the_clip_are_counted_apart_where_they_are_known():
+    table, like, cells = setting()
+    fits = fits_of(LinearProbe, like)
+    compared = Comparison(like, cells, MADE, GROUPS[:7])
+    new, found = np.isin(table.group, GROUPS[7:]), {"all": compared.trained_on_all(fits), "left_out": compared.left_out(fits)}
+    for key, name, others in (("all", "mAP_unseen", MADE), ("left_out", "AP_unseen", None)):
+        aps = []
+        for made in MADE:
+            logit = fits.scores([PHOTOGRAPHS, *(others or [other for other in MADE if other != made])]).logit
+            rows = new & np.isin(table.source, [PHOTOGRAPHS, made])
+            aps.append(average_precision_score(table.label[rows], logit[rows]))
+        assert found[key][name] == pytest.approx(np.mean(aps)) and found[key][f"{name}_low"] < found[key][f"{name}_high"]
+    trained_on_none = Comparison(like, cells, MADE, []).trained_on_all(fits)
+    assert trained_on_none["mAP_unseen"] == trained_on_none["mAP"]
+    for seen in (None, GROUPS):
+        assert "mAP_unseen" not in Comparison(like, cells, MADE, seen).trained_on_all(fits)
+
+
+def test_two_detectors_are_compared_on_what_both_scored():
+    table, like, cells = setting()
+    compared = Comparison(like, cells, MADE)
+    fits = fits_of(NearestNeighbours, like)
+    assert compared.between(fits, fits) == {"mAP": 0.0, "mAP_low": 0.0, "mAP_high": 0.0}
+    assert compared.between(fits, like) == compared.trained_on_all(fits)["minus_headline"]
+    without = table.group == GROUPS[0]
+    fewer = RivalFits(fits.system, like, [replace(part, test=part.test & ~without) for part in like.many])
+    assert compared.between(fits, fewer)["mAP"] == 0.0
+
+
 def test_altered_images_are_judged_under_the_alterations_asked_for_alone():
     table, like, cells = setting()
     fits = fits_of(LinearProbe, like)
@@ -83,4 +131,7 @@ def test_altered_images_are_judged_under_the_alterations_asked_for_alone():
     assert (mild["strength"], harsh["strength"]) == (80, 1.5)
     assert mild["mAP"] == pytest.approx(whole["mAP"]) and mild["specificity"] == pytest.approx(whole["specificity"])
     assert harsh["mAP"] < 0.65
+    plain = unaltered(fits, cells, MADE)
+    assert {key: plain[key] for key in ("mAP", "specificity")} == {key: pytest.approx(whole[key]) for key in ("mAP", "specificity")}
+    assert "generators" not in plain and set(mild) == {*plain, "strength"}
     assert robustness(fits, params, cells, altered, ()) == {}

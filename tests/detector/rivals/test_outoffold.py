@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detector.calibration import Calibration
 from detector.evaluation.crossfit import CrossFit, parts
 from detector.evaluation.generalization import Table
 from detector.rivals.clipdet import ClipDet
@@ -21,11 +22,11 @@ SPLITS = dict(zip(GROUPS, ["train"] * 6 + ["validation"] * 3 + ["test"] * 3, str
 MEMBERS = [PHOTOGRAPHS, "a", "b"]
 
 
-def setting(folds: int | None = 4):
+def setting(folds: int | None = 4, changed=lambda table, many: many):
     table = feature_table(paired(GROUPS, SPLITS, PHOTOGRAPHS, ["a", "b"], each=5), shift=1.5)
     noise = np.random.default_rng(1).normal(size=(len(table), 3)).astype(np.float32)
     table = replace(table, projected=noise + table.label[:, None].astype(np.float32))
-    like = CrossFit("linear", {"C": 1.0}, np.empty((0, 0)), 0, table, parts(table, folds, 0), 0.1)
+    like = CrossFit("linear", {"C": 1.0}, np.empty((0, 0)), 0, table, changed(table, parts(table, folds, 0)), 0.1)
     clipdet = RivalFits(System("clipdet", ClipDet, pooled, ("crop",)), like)
     univfd = RivalFits(System("univfd", UnivFDProbe, projected, ("blur",)), like)
     return table, like, clipdet, univfd
@@ -54,6 +55,21 @@ def test_fused_is_the_soft_or_of_calibrated_log_odds_of_detectors_that_never_saw
         assert not set(fit.seen) & set(table.group[part.test])
         assert fit.calibration.images == (part.validation & np.isin(table.source, MEMBERS)).sum(), "its threshold is its own"
     assert fused.altered == ("crop",), "as ClipDet"
+
+
+def test_fused_needs_no_validation_and_never_validates_with_what_it_learned_from():
+    _, _, clipdet, univfd = setting(changed=lambda table, many: [replace(part, validation=part.validation & False) for part in many])
+    fits = FusedFits([clipdet, univfd]).fits(MEMBERS)
+    assert all(fit.calibration == Calibration() for fit in fits)
+
+    def overlapping(table, many):
+        return [replace(part, validation=part.validation | (part.train & (table.image_id == "g00-0"))) for part in many]
+
+    table, like, clipdet, univfd = setting(changed=overlapping)
+    assert any((part.train & part.validation).any() for part in like.many)
+    for fit, part in zip(FusedFits([clipdet, univfd]).fits(MEMBERS), like.many, strict=True):
+        learned = set(table.group[part.train])
+        assert fit.calibration.images == sum(group not in learned for group in table.group[part.validation])
 
 
 def test_two_that_see_different_cues_see_more_together():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from detector.evaluation.crossfit import CrossFit, parts
 from detector.evaluation.generalization import Table
@@ -50,9 +51,23 @@ def test_the_order_of_rows_and_their_views_change_nothing():
 def test_more_pairs_help_and_depend_less_on_which():
     few = setting()
     little, much = few.reached(3, 6), few.reached(few.available, 6)
-    assert little["AP"] < much["AP"] and little["spread"] > much["spread"] > 0
+    assert little["AP"] < much["AP"] and little["AUROC"] < much["AUROC"] and little["spread"] > much["spread"] > 0
     for point, count in ((little, 3), (much, 60)):
         assert point["pairs"] == count and point["AP_low"] <= point["AP"] <= point["AP_high"]
+        assert point["AUROC_low"] <= point["AUROC"] <= point["AUROC_high"]
+
+
+def test_the_curve_is_of_the_first_draws_and_fits_are_judged_as_those_of_all_rows_are():
+    few = setting(views=True)
+    table, fits = few.fits.table, few.fitted(20)
+    for part, own in zip(few.fits.many, fits.many, strict=True):
+        assert own.train.sum() == 40 and not (own.train & ~part.train).any() and set(table.view[own.train]) == {""}
+        assert np.array_equal(own.validation, part.validation) and np.array_equal(own.test, part.test)
+    logit = fits.scores([PHOTOGRAPHS, *MADE]).logit
+    scored, point = np.isfinite(logit), few.reached(20, 1)
+    rows = {name: scored & np.isin(table.source, [PHOTOGRAPHS, name]) for name in MADE}
+    assert point["AUROC"] == pytest.approx(np.mean([roc_auc_score(table.label[own], logit[own]) for own in rows.values()]), abs=1e-3)
+    assert point["AP"] == pytest.approx(np.mean([few.cells.generator_ap(table, logit, name)[0] for name in MADE]), abs=1e-3)
 
 
 def test_from_one_generator_is_tested_on_the_others():

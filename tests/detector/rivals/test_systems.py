@@ -21,7 +21,7 @@ MADE = ["a", "b"]
 RIVALS = Rivals(
     clipdet={"C": 1.0, "pairs": [10], "draws": 1},
     univfd={"C": 1.0, "neighbours": [1, 3, 3]},
-    robust_mlp={"epochs": 2, "batch": 64, "learning_rate": 0.01, "cvar": 0.8, "gamma": 0.5, "rho": 0.05},
+    robust_mlp={"epochs": 2, "batch": 64, "learning_rate": 0.01, "cvar": 0.8, "gamma": 0.5, "rho": 0.05, "left_out": True},
 )
 PARAMS = SimpleNamespace(rivals=RIVALS, seed=0)
 
@@ -54,6 +54,7 @@ def test_every_system_is_there_once_and_reads_its_own_feature_point():
         "robust-mlp-text": 5,
     }
     assert [found[f"univfd-nn-{k}"].build().k for k in (1, 3)] == [1, 3], "each has its own number of neighbours"
+    assert [name for name, system in found.items() if system.matched] == ["clipdet", "univfd"], "an MLP takes long to fit"
     assert [name for name in found if name not in named(None)] == ["robust-mlp", "robust-mlp-text"], "without captions the image half alone"
 
 
@@ -87,7 +88,9 @@ def test_photographs_without_a_caption_and_their_counterparts_take_no_part():
     table, like, compared = setting()
     absent = ("g00-0", "g05-2")
     system = named(captions_of(table, absent))["robust-mlp"]
-    fits = RivalFits(system, like)
+    fits, image = RivalFits(system, like), RivalFits(named(captions_of(table, absent))["robust-mlp-image"], like)
+    for part, own in zip(fits.many, image.many, strict=True):
+        assert all(np.array_equal(getattr(part, name), getattr(own, name)) for name in ("train", "validation", "test")), "the same rows"
     without = np.isin(table.image_id, absent)
     logit = fits.scores([PHOTOGRAPHS, *MADE]).logit
     assert np.isnan(logit[without]).all() and np.isfinite(logit[~without]).all()
