@@ -127,8 +127,13 @@ def swatch(index: int | None) -> bytes:
     return _svg(0.16, paint, 0.42)
 
 
-def dot_rows(rows: dict[str, dict[str, Estimate]], series: list[str], label: str, limits: tuple[float, float]) -> bytes:
-    """SVG with one row of dots a name: `rows[name][series]`, absent where there is none; each dot has its interval."""
+def dot_rows(
+    rows: dict[str, dict[str, Estimate]], series: list[str], label: str, limits: tuple[float, float], chance: float = 0.5
+) -> bytes:
+    """SVG with one row of dots a name: `rows[name][series]`, absent where there is none; each dot has its interval.
+
+    A dotted line stands at `chance`.
+    """
 
     def paint(axes) -> None:
         step = 0.8 / len(series)
@@ -139,7 +144,7 @@ def dot_rows(rows: dict[str, dict[str, Estimate]], series: list[str], label: str
                 place += (index - (len(series) - 1) / 2) * step
                 axes.plot([found.low, found.high], [place, place], color=style["color"], linewidth=1)
                 axes.plot(found.value, place, **style)
-        axes.axvline(0.5, color=INK, linestyle=":", linewidth=0.8)
+        axes.axvline(chance, color=INK, linestyle=":", linewidth=0.8)
         _name_rows(axes, list(rows))
         axes.set(xlim=limits, xlabel=label)
 

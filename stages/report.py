@@ -87,8 +87,8 @@ def _tables(params: Params, headline: dict, metrics: dict, across: dict) -> list
             text.append(cross_table(name, across[name], datasets))
             if published := published_table(name, datasets):
                 text.append(published)
-    if params.generators:
-        text.append(rivals_table(read_json("metrics/rivals.json"), headline, params.evaluation.headline))
+    if rivals := read_json("metrics/rivals.json"):
+        text.append(rivals_table(rivals, headline, params.evaluation.headline))
     return text
 
 

@@ -139,8 +139,8 @@ def _charts(origin: Mapping) -> list[Chart]:
     """What each block knows, at its own best setting."""
     if not origin:
         return []
-    made = []
-    for key, title in (("accuracy", "Named right, by block"), ("AUROC", "Known against unknown, by block")):
+    made, classes = [], len(next(iter(origin["divisions"].values()))["known"])
+    for key, title, chance in (("accuracy", "Named right, by block", 1 / classes), ("AUROC", "Known against unknown, by block", 0.5)):
         rows: dict = {}
         for words, row in _means(origin):
             for block, found in _numbered(row["blocks"]).items():
@@ -148,9 +148,9 @@ def _charts(origin: Mapping) -> list[Chart]:
                     rows.setdefault(block, {})[words] = estimate(found, key)
         if rows:
             limits = limits_of([dot.low for row in rows.values() for dot in row.values()])
-            label = "share of known images" if key == "accuracy" else "AUROC (chance: 0.5)"
+            label = f"{'share of known images' if key == 'accuracy' else 'AUROC'} (chance: {two_digits(chance)})"
             alt = f"{title}: a dot with its interval for each method and transformer block, from the lowest block to the highest."
-            made.append(Chart(dot_rows(rows, list(METHODS.values()), label, limits), alt, title))
+            made.append(Chart(dot_rows(rows, list(METHODS.values()), label, limits, chance), alt, title))
     return made
 
 

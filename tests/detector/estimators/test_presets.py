@@ -7,8 +7,8 @@ import pytest
 from detector.estimators.presets import PRESETS, preset
 from detector.evaluation.crossfit import arguments, estimator
 from detector.saved import KINDS
+from pipeline.detector_params import Concept, Linear, Orthogonal
 from pipeline.errors import UserError
-from pipeline.params import Concept, Linear, Orthogonal
 
 BLOCKS = {"linear": Linear, "orthogonal": Orthogonal, "concept": Concept}
 
