@@ -1,4 +1,4 @@
-"""One CLIP in two formats gives one set of features; both say what they are; what is no CLIP is refused."""
+"""One CLIP in two formats gives one set of features; both say what they are."""
 
 import json
 import shutil
@@ -10,39 +10,10 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from tests.conftest import textured
+from tests.detector.clip_folders import OPEN_CLIP, TRANSFORMERS, save, without
 
 TEXTS = ["a photo of a cat, warm tones", "a photo, dark", "Grüße: never seen words"]
 IMAGES = [textured(seed, 96, 64) for seed in range(5)] + [textured(9, 64, 64)]
-OPEN_CLIP = ("open_clip_config.json", "open_clip_model.safetensors")
-TRANSFORMERS = ("config.json", "model.safetensors", "processor_config.json")
-
-
-def save(folder, activation: str):
-    """A CLIP with random weights in both formats, with all that is not a multiple of anything else."""
-    import torch
-    from transformers import CLIPConfig, CLIPModel
-
-    from pipeline.training.attributes import corpus
-    from pipeline.training.clip_formats import save_both_formats
-    from pipeline.training.tokenizers import clip_tokenizer
-
-    torch.manual_seed(0)
-    tokenizer = clip_tokenizer(corpus(["a cat"]), 48)
-    tower = {"num_hidden_layers": 2, "hidden_act": activation, "num_attention_heads": 3}
-    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    text = {**tower, "hidden_size": 48, "intermediate_size": 96, "vocab_size": len(tokenizer), "max_position_embeddings": 48, **ends}
-    vision = {**tower, "hidden_size": 96, "intermediate_size": 192, "image_size": 64, "patch_size": 16}
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=40))
-    with torch.no_grad():
-        for parameter in model.parameters():  # a fresh initialisation is so small that differences would hide
-            parameter.mul_(3) if parameter.ndim > 1 else parameter.add_(0.05 * torch.randn_like(parameter))
-    save_both_formats(model.eval(), tokenizer, folder, mean=0.4, deviation=0.28)
-    return folder
-
-
-def without(source, folder, names):
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(*names))
-    return folder
 
 
 @pytest.fixture(scope="module", params=["gelu", "quick_gelu"])
@@ -288,77 +259,3 @@ def test_weights_of_pickle_are_read_as_weights_only(folder, clips, tmp_path):
     other = without(folder, tmp_path / "bin", (*OPEN_CLIP, "model.safetensors"))
     torch.save(load_file(folder / "model.safetensors"), other / "pytorch_model.bin")
     assert close(Clip(other).image_features(IMAGES)[0], clips[1].image_features(IMAGES)[0])
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return save(tmp_path_factory.mktemp("whole"), "gelu")
-
-
-def refused(folder, sentence):
-    from detector.clip import Clip
-
-    with pytest.raises(UserError, match=sentence) as caught:
-        Clip(folder)
-    assert "\n" not in str(caught.value)
-
-
-def test_refused_a_folder_of_neither_format(tmp_path):
-    refused(tmp_path, "holds no CLIP .neither open_clip_config.json nor config.json")
-
-
-def test_refused_another_model_of_transformers(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "siglip"}')
-    refused(tmp_path, "config.json is of a 'siglip' model; give a CLIP with both towers")
-
-
-@pytest.mark.parametrize(("kept", "gone"), [(OPEN_CLIP, TRANSFORMERS), (TRANSFORMERS, OPEN_CLIP)])
-def test_refused_a_configuration_without_weights(whole, tmp_path, kept, gone):
-    refused(without(whole, tmp_path / "bare", (*gone, kept[1])), "bare: .*put all files of the published model there")
-
-
-@pytest.mark.parametrize(
-    ("kept", "gone", "name", "sentence"),
-    [
-        (TRANSFORMERS, OPEN_CLIP, "visual_projection.weight", "lack visual_projection.weight; give a CLIP with both towers"),
-        (OPEN_CLIP, TRANSFORMERS, "visual.proj", "Missing key.*visual.proj.*; put all files"),
-    ],
-)
-def test_refused_weights_without_a_projection(whole, tmp_path, kept, gone, name, sentence):
-    from safetensors.torch import load_file, save_file
-
-    folder = without(whole, tmp_path / "less", gone)
-    weights = load_file(folder / kept[1])
-    del weights[name]
-    save_file(weights, folder / kept[1], {"format": "pt"})
-    refused(folder, f"less: .*{sentence}")
-
-
-@pytest.mark.parametrize(("kept", "gone"), [(OPEN_CLIP, TRANSFORMERS), (TRANSFORMERS, OPEN_CLIP)])
-def test_refused_damaged_weights(whole, tmp_path, kept, gone):
-    folder = without(whole, tmp_path / "damaged", gone)
-    (folder / kept[1]).write_bytes((folder / kept[1]).read_bytes()[:5000])
-    refused(folder, "damaged: .*; put all files")
-
-
-@pytest.mark.parametrize("gone", [TRANSFORMERS, OPEN_CLIP])
-def test_refused_without_a_tokenizer(whole, tmp_path, gone):
-    refused(without(whole, tmp_path / "mute", (*gone, "tokenizer*")), "mute has no tokenizer.json or vocab.json")
-
-
-def test_refused_an_image_tower_without_a_cls_token(whole, tmp_path):
-    folder = without(whole, tmp_path / "average", TRANSFORMERS)
-    config = read_json(folder / OPEN_CLIP[0])
-    config["model_cfg"]["vision_cfg"]["pool_type"] = "avg"
-    (folder / OPEN_CLIP[0]).write_text(json.dumps(config))
-    refused(folder, "its image tower has no CLS token with a projection")
-
-
-def test_refused_a_configuration_of_something_else(tmp_path):
-    (tmp_path / OPEN_CLIP[0]).write_text("{}")
-    refused(tmp_path, "says nothing of an image tower")
-
-
-def test_refused_a_configuration_that_is_no_json(tmp_path):
-    (tmp_path / TRANSFORMERS[0]).write_text("{")
-    refused(tmp_path, "config.json is no configuration of a model")

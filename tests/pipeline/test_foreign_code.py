@@ -113,7 +113,7 @@ def test_a_checkpoint_runs_nothing(tmp_path, canary, name):
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
     """A CLIP in both formats with a tokenizer, as the clip stage makes it."""
-    from tests.detector.test_clip import save
+    from tests.detector.clip_folders import save
 
     return save(tmp_path_factory.mktemp("clip") / "clip", "gelu")
 
