@@ -74,3 +74,15 @@ def write_dataset(folder: Path, generators: list[str], damage=lambda name, rows:
             }
         )
     return manifests
+
+
+def write_with_card(folder, generators):
+    """`write_dataset`, complete with the card that makes it one dataset."""
+    from pipeline.dataset import card
+
+    (folder / "README.md").write_text(card("test-set", write_dataset(folder, generators)))
+    return folder
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.dataset import PHOTOGRAPHS, card, pixels_sha256
+from pipeline.dataset import PHOTOGRAPHS, pixels_sha256
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 from pipeline.images import decode_png, sha256
@@ -17,23 +17,16 @@ from pipeline.publication import LEFT_OUT, card_files
 from pipeline.publishing import publish
 from pipeline.records import read_shard, write_shards
 from pipeline.restoring import restore
-from tests.pipeline.packaged import rows, write_dataset
-from tests.pipeline.publishing_hub import TOKEN, serving_hub
+from tests.pipeline.packaged import contents, rows, write_dataset, write_with_card
 
 GENERATORS = ["flux1-dev", "latent-unet"]
-
-
-def write(folder, generators):
-    manifests = write_dataset(folder, generators)
-    (folder / "README.md").write_text(card("test-set", manifests))
-    return folder
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "dataset"
     write_dataset(folder, ["removed"])  # a generator that the card no longer names
-    return write(folder, GENERATORS)
+    return write_with_card(folder, GENERATORS)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +40,6 @@ def own_photographs(folder, change=lambda row: row, rows_per_shard=3, order=1):
     complete = [{name: row.get(name) for name in PHOTOGRAPH.names} for row in changed]
     write_shards(folder, "photographs", complete, PHOTOGRAPH, rows_per_shard)
     return folder
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def all_rows(folder):
@@ -89,7 +78,7 @@ def test_a_former_publication_is_replaced_and_anything_else_refused(dataset, tmp
     target = tmp_path / "published"
     target.mkdir()
     publish(dataset, str(target), without_photographs=False)
-    fewer = write(tmp_path / "fewer", ["flux1-dev"])
+    fewer = write_with_card(tmp_path / "fewer", ["flux1-dev"])
     publish(fewer, str(target), without_photographs=True)
     assert sorted(path.name for path in target.iterdir()) == ["README.md", "flux1-dev", "photographs", "publication.json"]
     (target / "notes.txt").write_text("mine")
@@ -188,7 +177,7 @@ def test_restoring_is_exact_in_whatever_order_the_photographs_lie(dataset, bare,
 
 
 def test_many_row_groups_are_restored(tmp_path):
-    dataset = write(tmp_path / "dataset", GENERATORS)
+    dataset = write_with_card(tmp_path / "dataset", GENERATORS)
     for path in dataset.rglob("*.parquet"):
         pq.write_table(pq.read_table(path), path, row_group_size=1)
     bare = publish(dataset, str(tmp_path / "bare"), without_photographs=True)
@@ -283,91 +272,3 @@ def test_what_cannot_be_restored_is_refused(dataset, bare, tmp_path):
     with pytest.raises(UserError, match="inside"):
         restore(bare, own, bare / "new")
     assert not (tmp_path / "restored").exists()
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    from huggingface_hub import constants
-    from huggingface_hub.utils import close_session, disable_progress_bars
-
-    disable_progress_bars()
-    with serving_hub() as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}")
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        close_session()
-        yield hub
-        close_session()
-
-
-def test_the_hub_gets_one_commit_with_stale_files_deleted(hub, dataset, bare, tmp_path):
-    assert publish(dataset, "hub:me/pairs", without_photographs=True) == f"{hub.endpoint}/datasets/me/pairs"
-    repository = hub.repositories["me/pairs"]
-    assert repository["private"] and len(repository["commits"]) == 1
-    assert {path: data for path, data in repository["files"].items() if path != ".gitattributes"} == contents(bare)
-    assert repository["commits"][0]["summary"] == "Publish test-set without photographs"
-
-    repository["files"]["LICENCE-NOTES.md"] = b"added by hand"
-    publish(write(tmp_path / "fewer", ["flux1-dev"]), "hub:me/pairs", without_photographs=True)
-    commit = repository["commits"][1]
-    assert commit["deleted"] == sorted(path for path in contents(bare) if path.startswith("latent-unet/"))
-    assert commit["parent"] == f"{1:040x}", "a change in between is noticed"
-    assert not any(path.startswith("latent-unet/") for path in repository["files"]) and "LICENCE-NOTES.md" in repository["files"]
-
-
-def test_public_only_when_asked_and_never_by_surprise(hub, dataset):
-    publish(dataset, "hub:me/open", without_photographs=False, private=False)
-    assert hub.repositories["me/open"]["private"] is False
-    with pytest.raises(UserError, match="is public and was to be private"):
-        publish(dataset, "hub:me/open", without_photographs=False)
-    assert len(hub.repositories["me/open"]["commits"]) == 1
-
-
-def test_photographs_once_published_stay_in_a_history(hub, dataset):
-    publish(dataset, "hub:me/full", without_photographs=False)
-    with pytest.raises(UserError, match="its history would keep their pixels"):
-        publish(dataset, "hub:me/full", without_photographs=True)
-    assert len(hub.repositories["me/full"]["commits"]) == 1
-
-
-def test_somebody_elses_repository_is_not_overwritten(hub, dataset):
-    repository = hub.add("me/other", {"README.md": b"x", "data/train.csv": b"x"})
-    with pytest.raises(UserError, match=r"data/train\.csv and is not a former publication"):
-        publish(dataset, "hub:me/other", without_photographs=False)
-    assert repository["commits"] == []
-    hub.add("me/empty", {"README.md": b"a first line"})
-    publish(dataset, "hub:me/empty", without_photographs=False)
-    assert b"test-set" in hub.repositories["me/empty"]["files"]["README.md"]
-
-
-def refused(dataset, target="hub:me/pairs"):
-    with pytest.raises(UserError) as fault:
-        publish(dataset, target, without_photographs=False)
-    text = str(fault.value)
-    assert "\n" not in text and TOKEN not in text and "hf_wrong" not in text
-    assert fault.value.__suppress_context__ or fault.value.__context__ is None, "a traceback would show what was sent"
-    return text
-
-
-def test_the_hubs_refusals_are_one_sentence_without_the_token(hub, dataset, monkeypatch):
-    from huggingface_hub import constants
-
-    assert "owner/name" in refused(dataset, "hub:pairs")
-    assert "one with write access to somebody" in refused(dataset, "hub:somebody/pairs")
-    hub.add("somebody/theirs", {})
-    assert "one with write access to somebody" in refused(dataset, "hub:somebody/theirs")
-    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    assert "does not accept the token" in refused(dataset)
-    monkeypatch.setenv("HF_TOKEN", "hf_wrong\u00e9")
-    assert "no token has" in refused(dataset)
-    monkeypatch.delenv("HF_TOKEN")
-    assert "HF_TOKEN is not set" in refused(dataset)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "HF_HUB_OFFLINE is set" in refused(dataset)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "ENDPOINT", "http://me:password@127.0.0.1:9")
-    assert "cannot reach http://127.0.0.1:9 (" in refused(dataset)
-    assert set(hub.repositories) == {"somebody/theirs"}
