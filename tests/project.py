@@ -12,6 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.ready import ready_python
+
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
 
@@ -42,10 +44,10 @@ class Project:
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
         subprocess.run(["git", *identity, *arguments], cwd=self.top, check=True, capture_output=True)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    def start(self, *arguments: str, python: Path = Path(sys.executable)) -> subprocess.Popen:
+        path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
         return subprocess.Popen(
-            [sys.executable, "-m", "dvc", *arguments],
+            [python, "-m", "dvc", *arguments],
             cwd=self.top,
             env={**os.environ, "PATH": path},
             stdout=subprocess.PIPE,
@@ -55,7 +57,7 @@ class Project:
         )
 
     def dvc(self, *arguments: str, fails: bool = False) -> str:
-        process = self.start(*arguments)
+        process = self.start(*arguments, python=ready_python())
         out, _ = process.communicate()
         assert (process.returncode != 0) == fails, out[-4000:]
         return out

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -29,6 +28,7 @@ from stages.generate import main as generate
 from stages.models import main as make_model
 from tests.conftest import textured
 from tests.project import ROOT, Project, stages
+from tests.ready import ready_python
 from tests.tiny.captioners import save_captioner
 from tests.tiny.clip import save_open_clip
 from tests.tiny.pipelines import PIPELINES, save_pipeline
@@ -289,7 +289,7 @@ def test_a_folder_that_changed_behind_the_record_is_refused(project):
 
 def test_the_dataset_is_published_without_photographs_and_restored(project, tmp_path):
     def synthclic(*words: str) -> None:
-        done = subprocess.run([sys.executable, "-m", "detector.cli", *words], cwd=project.folder, capture_output=True, text=True)
+        done = subprocess.run([ready_python(), "-m", "detector.cli", *words], cwd=project.folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
     synthclic("publish", str(tmp_path / "public"), "--without-photographs")

@@ -12,7 +12,6 @@ import json
 import random
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from pipeline.records import read_rows
 from tests.faults.forks import Runs
 from tests.faults.killing import kill, temporaries
 from tests.project import ROOT, Project, stages
+from tests.ready import ready_python
 
 OWN = "meine Fotos é"
 LONG = ("clip", "captioner", "models@latent-unet", "caption", "generate@latent-unet", "features@latent-unet")
@@ -357,7 +357,7 @@ def test_a_folder_that_is_not_there_is_named_with_its_key(project):
 
 
 def detect(project: Project, *arguments: str) -> str:
-    command = [sys.executable, "-m", "detector.cli", "detect", *arguments]
+    command = [ready_python(), "-m", "detector.cli", "detect", *arguments]
     return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import pytest
 import yaml
@@ -13,6 +12,7 @@ from pipeline.files import read_json
 from pipeline.images import encode_png
 from tests.conftest import textured
 from tests.project import ROOT, Project, stages
+from tests.ready import ready_python
 from tests.tiny.clip import save_open_clip
 
 PROFILE = "profiles/published"
@@ -81,6 +81,6 @@ def test_one_command_gives_the_table_across_datasets(project):
 
 def test_it_answers_about_images_with_the_combined_detector(project):
     textured(5, 90, 90).save(project.folder / "mine.png")
-    done = subprocess.run([sys.executable, "-m", "detector.cli", "detect", "mine.png"], cwd=project.folder, capture_output=True, text=True)
+    done = subprocess.run([ready_python(), "-m", "detector.cli", "detect", "mine.png"], cwd=project.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].split("\t")[:1] == ["mine.png"]
