@@ -7,8 +7,8 @@ is no pooled feature, not even that of the last block. None is normalised; a det
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +26,11 @@ TEXTS = 256
 
 @dataclass(frozen=True)
 class Features:
-    """What a detector eats: the feature points of N images (float32, N x width); `clip` is the record of the CLIP that made them.
-
-    `blocks` holds the raw CLS tokens of those transformer blocks that were asked for, each as wide as `pooled`.
-    """
+    """What a detector eats: the feature points of N images (float32, N x width); `clip` is the record of the CLIP that made them."""
 
     pooled: np.ndarray
     projected: np.ndarray
     clip: dict | None = None
-    blocks: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pooled)
@@ -86,13 +82,22 @@ class Clip:
 
     def picture_features(self, pictures: list[np.ndarray], blocks: Sequence[int] = ()) -> tuple[np.ndarray, ...]:
         """(pooled N x width, projected N x embedding, and for each of `blocks` its CLS token N x width), float32, of what
-        `picture` gave."""
+        `picture` gave.
+
+        Threads may call it at the same time; on a GPU one's copies then overlap another's arithmetic.
+        """
         import torch
 
         with torch.inference_mode():
-            pixels = self._seen.pixels(pictures).to(device(), self._dtype)
-            pooled, *tokens = self._model.pooled_and_blocks(pixels, blocks)
-            return tuple(point.float().cpu().numpy() for point in (pooled, pooled @ self._model.projection, *tokens))
+            pooled, *tokens = self._model.pooled_and_blocks(self._uploaded(self._seen.pixels(pictures)), blocks)
+            points = [point.float() for point in (pooled, pooled @ self._model.projection, *tokens)]
+            return tuple(point.numpy() for point in _downloaded(points))
+
+    def _uploaded(self, pixels):
+        here = device()
+        if here.type == "cuda":  # without pinned memory a copy waits for everything that the GPU has been given to do
+            pixels = pixels.pin_memory()
+        return pixels.to(here, non_blocking=True).to(self._dtype)
 
     def image_features(self, images: list) -> tuple[np.ndarray, np.ndarray]:
         """(pooled N x width, projected N x embedding), float32, of RGB PIL images."""
@@ -109,6 +114,19 @@ class Clip:
         with torch.inference_mode():
             parts = [self._model.embeddings(texts[start : start + TEXTS]) for start in range(0, len(texts), TEXTS)]
             return torch.cat(parts).float().cpu().numpy()
+
+
+def _downloaded(points: list) -> list:
+    """Tensors on the CPU, as soon as they themselves are computed."""
+    import torch
+
+    if points[0].device.type != "cuda":
+        return [point.cpu() for point in points]
+    copies = [torch.empty_like(point, device="cpu", pin_memory=True).copy_(point, non_blocking=True) for point in points]
+    done = torch.cuda.Event()
+    done.record()
+    done.synchronize()  # of the whole stream it would also wait for what other threads have given the GPU to do
+    return copies
 
 
 def _chosen(weights: Path, stated: dict | None) -> Preprocessing:

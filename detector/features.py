@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 from detector.clip import POINTS, Features
 from pipeline.damage import reading
 from pipeline.errors import UserError
-from pipeline.images import sha256
 from pipeline.records import read_table
 
 IMAGE, RECONSTRUCTION = "image", "reconstruction"
@@ -32,6 +31,8 @@ WHAT = IMAGES, AUGMENTED, ALTERED, RANDOM = ("images", "augmented", "altered", "
 
 PLAIN = ("image_id", "group", "split", "source", "role", "label", "view")
 ORDER = ("source", "role", "label", "image_id", "view")
+ABOUT = pa.schema([*((name, pa.string()) for name in ("image_id", "group", "split", "source", "role", "sha256")), ("label", pa.int8())])
+"""What is known of an image before its features are."""
 
 
 def features_schema(clip: dict, blocks: Sequence[int] = ()) -> pa.Schema:
@@ -56,32 +57,14 @@ def vector_type(clip: dict, column: str) -> pa.DataType:
     return pa.list_(pa.float32(), clip["widths"][column if column in POINTS else "pooled"])
 
 
-def feature_rows(rows: Iterable[dict], role: str, label: int, source: str) -> Iterator[dict]:
-    """Packaged or generated rows as `write_features` takes them."""
-    for row in rows:
-        yield _feature_row(row, role, label, source, key=f"{role}/{row['image_id']}")
+def feature_rows(rows: Iterable[dict], role: str, label: int, source: str) -> pa.Table:
+    """What `write_features` takes of packaged or generated rows: all that a feature file says of an image beside its features."""
+    return pa.Table.from_pylist([{**row, "source": source, "role": role, "label": label} for row in rows], schema=ABOUT)
 
 
-def benchmark_rows(rows: Iterable[dict], benchmark: str) -> Iterator[dict]:
+def benchmark_rows(rows: Iterable[dict], benchmark: str) -> pa.Table:
     """A benchmark's rows likewise. Its sources get its name in front, or `FLUX.1-dev` of two datasets would be one."""
-    for row in rows:
-        key = f"{row['source']}/{row['label']}/{row['image_id']}"  # an id is unique for one source and label only
-        yield _feature_row(row, IMAGE, row["label"], f"{benchmark}/{row['source']}", key)
-
-
-def _feature_row(row: dict, role: str, label: int, source: str, key: str) -> dict:
-    data = row["image"]["bytes"]
-    return {
-        "key": key,
-        "image_id": row["image_id"],
-        "group": row["group"],
-        "split": row["split"],
-        "source": source,
-        "role": role,
-        "label": label,
-        "sha256": sha256(data),
-        "bytes": data,
-    }
+    return pa.Table.from_pylist([{**row, "source": f"{benchmark}/{row['source']}", "role": IMAGE} for row in rows], schema=ABOUT)
 
 
 @dataclass(frozen=True)

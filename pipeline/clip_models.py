@@ -6,9 +6,9 @@ point: the residual stream as the block leaves it, without any LayerNorm.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack
 from functools import partial
 
 from pipeline.clip_preprocessing import Preprocessing
@@ -31,6 +31,9 @@ class ClipModel(ABC):
         self.preprocessing = preprocessing
         self.side = preprocessing.crop
         """Pixels of the square it sees."""
+        self._asked = threading.local()  # blocks by number, while a thread wants their CLS tokens
+        for number, block in enumerate(blocks):  # at once and for good: hooks may not come and go while other threads compute
+            block.register_forward_hook(partial(self._keep, number))
 
     def to(self, dtype) -> ClipModel:
         self.model, self.projection = self.model.to(dtype), self.projection.to(dtype)
@@ -58,16 +61,16 @@ class ClipModel(ABC):
 
     def pooled_and_blocks(self, pixels, blocks: Sequence[int]) -> tuple:
         """(`pooled`, and for each of these blocks N x pooled: the CLS token as it leaves the block), in one pass."""
-        found = {}
+        self._asked.found = found = dict.fromkeys(blocks)
+        try:
+            return self.pooled(pixels), *(found[block] for block in blocks)
+        finally:
+            del self._asked.found
 
-        def keep(block: int, module, arguments, tokens) -> None:
-            found[block] = tokens[:, 0].clone()  # a view would keep all of the tokens in memory
-
-        with ExitStack() as hooks:
-            for block in blocks:
-                hooks.enter_context(self.blocks[block].register_forward_hook(partial(keep, block)))
-            pooled = self.pooled(pixels)
-        return pooled, *(found[block] for block in blocks)
+    def _keep(self, number: int, module, arguments, tokens) -> None:
+        found = getattr(self._asked, "found", ())
+        if number in found:
+            found[number] = tokens[:, 0].clone()  # a view would keep all of the tokens in memory
 
     @property
     def text_width(self) -> int:

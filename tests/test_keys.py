@@ -2,7 +2,6 @@
 
 import copy
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,26 +77,23 @@ def of_captions(world: World, monkeypatch) -> set[str]:
     return set(caption.batches(params, photographs, Path("data/models/captioner")).keys)
 
 
-class Asked(dict):
-    """A work store that has everything, and remembers what it was asked for."""
-
-    def get(self, key):
-        self[key] = True
-        return pa.table({"key": []})
-
-
 def of_features(world: World, monkeypatch) -> set[str]:
     from detector import extraction
+    from detector.features import IMAGE, feature_rows
+    from detector.views import plan
+    from pipeline.weights import identity
 
-    params, store = world.written(), Asked()
+    params = world.written()
     patched(monkeypatch, extraction, world)
     monkeypatch.setattr(extraction, "clip_format", lambda folder: "transformers")
-    found = extraction._Extractor(world.folder / "data/models/clip", params.clip.dtype, store, nullcontext())
-    rows = [{"key": i, "sha256": sha256(encode_png(np.asarray(world.photographs[i])))} for i in world.order]
-    for cell, what in extraction._cells(lambda: [(rows, tuple(extraction.WHAT))], params.clip.batch_size, "test"):
-        planned = extraction.plan(params.views, params.seed, params.clip.blocks or ())
-        found.tables(cell, [view for name in what for view in planned[name]])
-    return set(store)
+    record = {"revision": identity(world.folder / "data/models/clip")[1], "widths": {"pooled": 3, "projected": 2}}
+    monkeypatch.setattr(extraction, "clip_record", lambda folder: record)
+    about = [{"image_id": i, "sha256": sha256(encode_png(np.asarray(world.photographs[i])))} for i in world.order]
+    chunk = extraction.Chunk(extraction.Images(feature_rows(about, IMAGE, 0, ""), tuple(extraction.WHAT), None), 0, len(about))
+    planned, store = plan(params.views, params.seed, params.clip.blocks or ()), SimpleNamespace(folder=world.folder)
+    settings = (params.clip.dtype, params.clip.batch_size, planned, store)
+    rows = extraction.Rows(world.folder / "data/models/clip", *settings, [chunk], None)
+    return {f"{rows.stores[view.eye].folder.name} {key}" for view, keys in rows.keys(chunk) for key in keys.tolist()}
 
 
 def put(value, *place):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,27 @@ def test_asking_for_blocks_changes_nothing_else_and_leaves_nothing_behind(clips)
         assert len(before) == len(after) == 2 and len(asked) == 4
         for one, other, third in zip(before, asked[:2], after, strict=True):
             assert np.array_equal(one, other) and np.array_equal(one, third)
-        assert not any(block._forward_hooks for block in clip._model.blocks)
+        assert not vars(clip._model._asked)
+
+
+def test_a_picture_has_the_same_bits_wherever_it_is_in_a_batch_and_beside_whatever(clips):
+    for clip in clips:
+        pictures = [clip.picture(image) for image in IMAGES]
+        whole = clip.picture_features(pictures, (1,))
+        for order in ([3, 5, 1, 0, 4, 2], [2] * 6, [0, 1, 2, 2, 2, 2]):
+            again = clip.picture_features([pictures[number] for number in order], (1,))
+            assert all(np.array_equal(one[order], other) for one, other in zip(whole, again, strict=True))
+
+
+def test_threads_that_ask_for_different_blocks_get_their_own(clips):
+    for clip in clips:
+        pictures = [clip.picture(image) for image in IMAGES]
+        tasks = [(pictures[number:] + pictures[:number], blocks) for number in range(6) for blocks in ((), (0,), (1, 0))]
+        in_turn = [clip.picture_features(*task) for task in tasks]
+        with ThreadPoolExecutor(3) as threads:
+            beside = list(threads.map(clip.picture_features, *zip(*tasks * 3, strict=True)))
+        for one, other in zip(in_turn * 3, beside, strict=True):
+            assert len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
 def test_blocks_are_counted_without_weights(folder, clips, tmp_path):

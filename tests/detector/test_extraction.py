@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from detector import extraction
+from detector import extraction, maker
 from detector.captions import read_captions
-from detector.extraction import plan, write_features
+from detector.extraction import Images, write_features
 from detector.features import (
     ALTERED,
     AUGMENTED,
@@ -26,8 +26,10 @@ from detector.features import (
     read_block,
     read_features,
 )
+from detector.views import plan
 from pipeline.alterations import Views, alter
-from pipeline.images import encode_png
+from pipeline.errors import UserError
+from pipeline.images import encode_png, sha256
 from pipeline.store import WorkStore
 from tests.conftest import textured
 
@@ -40,7 +42,10 @@ def views(augmented=2, **altered) -> Views:
 
 
 class Means:
-    """In place of a CLIP: the features of an image are the means of its channels; with random weights their negatives."""
+    """In place of a CLIP: the features of an image are the means of its channels; with random weights their negatives.
+
+    `batches` counts the pictures of each batch without those that are repeated to fill it.
+    """
 
     loaded: list = []
     batches: list = []
@@ -58,35 +63,43 @@ class Means:
 
     def picture_features(self, pictures, blocks=()):
         """That of a block is the pooled one and its number."""
-        self.batches.append(len(pictures))
+        assert len(pictures) == 4, "what a batch lacks is filled up: its size may change bits"
+        self.batches.append(len({id(picture) for picture in pictures}))
         x = self.sign * np.stack([picture.mean((0, 1)) for picture in pictures]).astype(np.float32)
         return x, x[:, :2], *(x + block for block in blocks)
 
 
 def row(image_id: str, image: Image.Image, split: str = "train", source: str = "", label: int = 0) -> dict:
+    data = encode_png(image)
     about = {"image_id": image_id, "group": f"group of {image_id}", "split": split, "source": source, "label": label}
-    return {**about, "image": {"bytes": encode_png(image), "path": None}}
+    return {**about, "sha256": sha256(data), "bytes": data}
+
+
+def images(rows: list[dict], what=WHAT, role=IMAGE, benchmark: str | None = None) -> Images:
+    about = benchmark_rows(rows, benchmark) if benchmark else feature_rows(rows, role, 0, "photographs")
+    return Images(about, tuple(what), lambda numbers: (rows[number]["bytes"] for number in numbers))
 
 
 PICTURES = {str(number): textured(number, 24, 16) for number in range(7)}
-ROWS = list(feature_rows([row(name, picture) for name, picture in PICTURES.items()], IMAGE, 0, "photographs"))
-RECONSTRUCTED = list(feature_rows([row("0", PICTURES["3"])], RECONSTRUCTION, 0, "photographs"))
+ROWS = [row(name, picture) for name, picture in PICTURES.items()]
+RECONSTRUCTED = images([row("0", PICTURES["3"])], (IMAGES,), RECONSTRUCTION)
+DEFAULT = (images(ROWS), RECONSTRUCTED)
 
 
 @pytest.fixture
 def extract(tmp_path, monkeypatch):
-    monkeypatch.setattr(extraction, "Clip", Means)
+    monkeypatch.setattr(maker, "Clip", Means)
     monkeypatch.setattr(Means, "loaded", [])
     monkeypatch.setattr(Means, "batches", [])
     decoded = []
-    real = extraction.read_image
-    monkeypatch.setattr(extraction, "read_image", lambda data, limits: decoded.append(data) or real(data, limits))
+    real = maker.read_image
+    monkeypatch.setattr(maker, "read_image", lambda data, limits: decoded.append(data) or real(data, limits))
     (tmp_path / "clip").mkdir()
     (tmp_path / "clip/open_clip_config.json").write_text(json.dumps(CONFIG))
 
     def go(
         asked: Views,
-        shards=(((ROWS), WHAT), (RECONSTRUCTED, (IMAGES,))),
+        given=DEFAULT,
         seed=1,
         processes=ALONE,
         name="photographs",
@@ -98,7 +111,7 @@ def extract(tmp_path, monkeypatch):
         Means.batches.clear()
         store = WorkStore(tmp_path / work, "features")
         arguments = (tmp_path / "clip", 4, "float32", plan(asked, seed, blocks), store, processes, name)
-        totals = write_features(tmp_path / "features" / name, lambda: shards, *arguments, prompts)
+        totals = write_features(tmp_path / "features" / name, given, *arguments, prompts)
         return SimpleNamespace(totals=totals, decoded=list(decoded), batches=list(Means.batches), folder=tmp_path / "features")
 
     return go
@@ -110,6 +123,10 @@ def found(folder, what, name="photographs"):
     return dict(zip(keys, table.pooled.tolist(), strict=True))
 
 
+def contents(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "photographs").iterdir()}
+
+
 def means(image: Image.Image) -> list[float]:
     return np.asarray(image, np.float32).mean((0, 1)).tolist()
 
@@ -117,8 +134,7 @@ def means(image: Image.Image) -> list[float]:
 def test_every_view_of_every_image_lies_beside_its_own_id(extract):
     done = extract(views(jpeg=[20], resize=[0.5]))
     assert done.totals == {IMAGES: 8, AUGMENTED: 14, ALTERED: 14, RANDOM: 21}, "the control has augmented views as well"
-    images = found(done.folder, IMAGES)
-    assert images == {(IMAGE, name, ""): pytest.approx(means(picture)) for name, picture in PICTURES.items()} | {
+    assert found(done.folder, IMAGES) == {(IMAGE, name, ""): pytest.approx(means(picture)) for name, picture in PICTURES.items()} | {
         (RECONSTRUCTION, "0", ""): pytest.approx(means(PICTURES["3"]))
     }
     expected = {}
@@ -132,7 +148,7 @@ def test_every_view_of_every_image_lies_beside_its_own_id(extract):
     assert {view for _, _, view in augmented} == {"augmented-0", "augmented-1"}
     assert len({tuple(vector) for vector in augmented.values()}) == 14, "no two views alike"
     assert len(done.decoded) == 8, "each image once, reconstructions too"
-    assert max(done.batches) <= 4
+    assert sum(done.batches) == 8 + 14 + 14 + 21 and done.batches.count(4) >= len(done.batches) - 2, "two CLIPs, two padded batches"
 
 
 def test_files_say_which_clip_made_them(extract):
@@ -162,9 +178,9 @@ def test_blocks_are_columns_of_the_images_beside_the_same_features(extract):
     assert not again.batches and (again.folder / "photographs/images.parquet").read_bytes() == before[IMAGES]
 
 
-def test_a_process_killed_between_cells_goes_on_as_if_it_had_not_been(extract, monkeypatch):
+def test_a_process_killed_between_batches_goes_on_as_if_it_had_not_been(extract, monkeypatch):
     asked, blocks = views(augmented=1), (1,)
-    whole = (extract(asked, work="whole", blocks=blocks).folder / "photographs/images.parquet").read_bytes()
+    whole = contents(extract(asked, work="whole", blocks=blocks).folder)
     real, calls = Means.picture_features, []
 
     def killed(self, pictures, blocks=()):
@@ -179,7 +195,78 @@ def test_a_process_killed_between_cells_goes_on_as_if_it_had_not_been(extract, m
     monkeypatch.setattr(Means, "picture_features", real)
     again = extract(asked, work="torn", blocks=blocks)
     assert 0 < sum(again.batches) < 8 + 7 + 14 and calls.count(blocks) > 0
-    assert (again.folder / "photographs/images.parquet").read_bytes() == whole
+    assert contents(again.folder) == whole
+
+
+def test_new_images_cost_their_own_number_wherever_they_come(extract):
+    asked = views(jpeg=[20])
+    extract(asked)
+    more = [row(f"new {number}", textured(50 + number, 24, 16)) for number in range(3)]
+    mixed = [more[0], *ROWS[:2], more[1], *ROWS[2:], more[2]]
+    done = extract(asked, given=[images(mixed[:4]), RECONSTRUCTED, images(mixed[4:])])
+    assert len(done.decoded) == 3 and sum(done.batches) == 3 * (1 + 2 + 1 + 3)
+    fresh = extract(asked, given=[images(mixed[:4]), RECONSTRUCTED, images(mixed[4:])], work="fresh", name="again")
+    assert len(fresh.decoded) == 11
+    for what in WHAT:
+        assert (done.folder / f"photographs/{what}.parquet").read_bytes() == (done.folder / f"again/{what}.parquet").read_bytes()
+        assert found(done.folder, what) == found(done.folder, what, "again")
+    assert not extract(asked, given=[images(ROWS[::-1])]).batches, "nor does their order cost anything"
+
+
+def test_what_was_damaged_in_the_store_is_made_again(extract, tmp_path, caplog):
+    asked = views()
+    whole = contents(extract(asked).folder)
+    segments = sorted((tmp_path / "work").rglob("*.rows"))
+    assert len(segments) == 2, "the CLIP's and the untaught one's"
+    flipped = bytearray(segments[0].read_bytes())
+    flipped[-1] ^= 1
+    segments[0].write_bytes(flipped)
+    segments[1].write_bytes(segments[1].read_bytes()[:-1])
+    done = extract(asked)
+    assert caplog.text.count("is damaged and will be made again") == 2
+    assert done.batches and sum(done.batches) == 8 + 14 + 21 and contents(done.folder) == whole
+    caplog.clear()
+    assert not extract(asked).batches and not caplog.text
+
+
+def test_few_images_are_read_ahead_of_the_model(extract, monkeypatch):
+    many = [row(f"{number:02d}", textured(100 + number, 8, 8)) for number in range(60)]
+    read, ahead, real = [], [], Means.picture_features
+
+    def noting(numbers):
+        for number in numbers:
+            read.append(number)
+            yield many[number]["bytes"]
+
+    def computed(self, pictures, blocks=()):
+        ahead.append(len(read) - sum(Means.batches))
+        return real(self, pictures, blocks)
+
+    monkeypatch.setattr(maker, "cores", lambda: 2)
+    monkeypatch.setattr(Means, "picture_features", computed)
+    about = feature_rows(many, IMAGE, 0, "photographs")
+    done = extract(views(augmented=0), given=[Images(about, (IMAGES,), noting)])
+    assert sum(done.batches) == len(read) == 60 and read == sorted(read)
+    assert max(ahead) <= 2 * 2 + 4 + 3 * 4, "looked at, waiting for a batch, in batches"
+
+
+@pytest.mark.parametrize(("places_matter", "device", "warnings"), [(True, "mps", 1), (False, "mps", 0), (True, "cpu", 0)])
+def test_another_device_than_the_cpu_is_asked_once_whether_places_matter(extract, monkeypatch, caplog, places_matter, device, warnings):
+    real = Means.picture_features
+
+    def computed(self, pictures, blocks=()):
+        return tuple(point + places_matter * np.arange(4, dtype=np.float32)[:, None] for point in real(self, pictures, blocks))
+
+    monkeypatch.setattr(Means, "picture_features", computed)
+    monkeypatch.setattr(maker, "device", lambda: SimpleNamespace(type=device))
+    extract(views())
+    assert caplog.text.count("differ in the last bits with its place in a batch") == warnings
+
+
+def test_an_image_that_is_not_what_its_row_says_is_refused(extract, tmp_path):
+    with pytest.raises(UserError, match="an image of SHA-256 .* lies where its row says 0000; run dvc repro to package it again"):
+        extract(views(), given=[images([*ROWS, ROWS[0] | {"image_id": "x", "sha256": "0000"}])])
+    assert not (tmp_path / "features").exists()
 
 
 def test_one_strength_more_costs_that_strength_and_taking_it_back_nothing(extract):
@@ -194,7 +281,7 @@ def test_one_strength_more_costs_that_strength_and_taking_it_back_nothing(extrac
 
 
 def test_a_view_by_chance_is_the_same_in_whatever_company(extract):
-    alone = found(extract(views(), shards=((ROWS[2:3], WHAT),)).folder, AUGMENTED)
+    alone = found(extract(views(), given=[images(ROWS[2:3])]).folder, AUGMENTED)
     together = found(extract(views(), name="again").folder, AUGMENTED, "again")
     assert all(together[key] == pytest.approx(vector) for key, vector in alone.items())
     other = found(extract(views(), seed=2).folder, AUGMENTED)
@@ -202,19 +289,20 @@ def test_a_view_by_chance_is_the_same_in_whatever_company(extract):
 
 
 def test_only_what_is_asked_of_a_shard_is_made_and_no_file_is_left_out(extract):
-    done = extract(views(augmented=0), shards=((ROWS, (IMAGES, AUGMENTED)),))
+    done = extract(views(augmented=0), given=[images(ROWS, (IMAGES, AUGMENTED))])
     assert done.totals == {IMAGES: 7, AUGMENTED: 0, ALTERED: 0, RANDOM: 0} and sum(done.batches) == 7
     for what in (AUGMENTED, ALTERED, RANDOM):
         assert read_features(done.folder, ["photographs"], what).pooled.shape == (0, 3)
 
 
-def test_processes_share_the_work_and_the_main_one_writes(extract):
-    shards, asked = ((ROWS, WHAT),), views(blur=[1])
-    whole = extract(asked, shards, name="whole")
+def test_processes_share_the_work_and_the_main_one_writes(extract, monkeypatch):
+    monkeypatch.setattr(extraction, "ROWS", 3)
+    given, asked = [images(ROWS)], views(blur=[1])
+    whole = extract(asked, given, name="whole")
     batches = []
     for index in (1, 0):  # the main process last: as if it had waited
         processes = SimpleNamespace(count=2, index=index, main=index == 0, wait=lambda: None)
-        done = extract(asked, shards, processes=processes, name="shared", work="shared work")
+        done = extract(asked, given, processes=processes, name="shared", work="shared work")
         batches.append(sum(done.batches))
         assert bool(done.totals) == (index == 0)
     assert sum(batches) == sum(whole.batches) and min(batches) > 0
@@ -229,7 +317,7 @@ def test_where_making_fails_nothing_half_written_is_left(extract, monkeypatch, t
     monkeypatch.setattr(Means, "picture_features", broken)
     with pytest.raises(RuntimeError):
         extract(views())
-    assert not list((tmp_path / "features").iterdir())
+    assert not (tmp_path / "features").exists()
 
 
 def test_captions_are_encoded_beside_the_images_where_there_are_prompts(extract):
@@ -251,7 +339,7 @@ def test_images_of_one_id_stay_apart(extract):
         row("1", PICTURES["2"], source="cars", label=1),
         row("1", PICTURES["3"], source="FLUX.1"),
     ]
-    folder = extract(views(), shards=((list(benchmark_rows(rows, "theirs")), (IMAGES,)),), name="theirs").folder
+    folder = extract(views(), given=[images(rows, (IMAGES,), benchmark="theirs")], name="theirs").folder
     table = read_features(folder, ["theirs"])
     keyed = dict(zip(zip(table.source.tolist(), table.label.tolist(), strict=True), table.pooled.tolist(), strict=True))
     assert keyed == {

@@ -9,6 +9,7 @@ import pytest
 
 from detector.features import (
     IMAGE,
+    RECONSTRUCTION,
     WHAT,
     FeatureTable,
     benchmark_rows,
@@ -124,11 +125,12 @@ def test_the_schema_carries_the_clip():
     assert more.names == [*schema.names, "block-3"] and more.field("block-3").type == schema.field("pooled").type
 
 
-def test_a_benchmarks_images_of_one_id_have_keys_of_their_own():
+def test_rows_about_images_say_what_a_feature_file_says():
     def row(image_id, source, label):
-        return {"image_id": image_id, "group": "g", "split": "test", "source": source, "label": label, "image": {"bytes": b"x"}}
+        return {"image_id": image_id, "group": "g", "split": "test", "source": source, "label": label, "sha256": "ab"}
 
-    rows = list(benchmark_rows([row("1", "cars", 0), row("1", "cars", 1), row("1", "FLUX.1-dev", 1)], "theirs"))
-    assert len({each["key"] for each in rows}) == 3 and rows[2]["source"] == "theirs/FLUX.1-dev"
-    (own,) = feature_rows([row("1", "", 0)], IMAGE, 0, "photographs")
-    assert own["source"] == "photographs" and own["label"] == 0 and own["key"] == "image/1"
+    rows = benchmark_rows([row("1", "cars", 0), row("1", "cars", 1), row("1", "FLUX.1-dev", 1)], "theirs")
+    assert rows["source"].to_pylist() == ["theirs/cars", "theirs/cars", "theirs/FLUX.1-dev"] and rows["label"].to_pylist() == [0, 1, 1]
+    own = feature_rows([row("1", "", 0)], RECONSTRUCTION, 1, "photographs").to_pylist()
+    assert own == [row("1", "photographs", 1) | {"role": RECONSTRUCTION}]
+    assert set(own[0]) | {"view", "pooled", "projected"} == set(features_schema(CLIP).names)
