@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from detector.concepts import Bank, concept_bank
-from detector.evaluation.crossfit import CrossFit, arguments, cross_fit, estimator, split_part, usable_rows
+from detector.evaluation.crossfit import CrossFit, arguments, cross_fit, estimator, fit_together, split_part, usable_rows
 from detector.evaluation.generalization import Table, with_interval
 from detector.explanation.controls import controls, stability
 from detector.explanation.cues import contributions, cues
@@ -18,7 +18,6 @@ from pipeline.dataset import PHOTOGRAPHS
 from pipeline.errors import UserError
 from pipeline.files import replacing_folder, write_metrics
 from pipeline.params import Params
-from pipeline.progress import track
 from pipeline.records import write_table
 from pipeline.seeds import seed_of
 from stages.run import run
@@ -82,10 +81,12 @@ def _projections(params: Params, bank: Bank, table: FeatureTable, cells: Table, 
     """
     generators = list(params.generators)
     linear = _aps(table, cross_fit("linear", params, bank, table).scores(sources).logit, cells, generators)
-    found = {}
-    for k in track(params.evaluation.projections, "projections", unit="fit"):
-        fits = cross_fit("orthogonal", params, bank, table)
+    several = [cross_fit("orthogonal", params, bank, table) for _ in params.evaluation.projections]
+    for k, fits in zip(params.evaluation.projections, several, strict=True):
         fits.settings = {**fits.settings, "projections": k}
+    fit_together(several, sources)
+    found = {}
+    for k, fits in zip(params.evaluation.projections, several, strict=True):
         own = _aps(table, fits.scores(sources).logit, cells, generators)
         differences = [[a - b for a, b in zip(mine, others, strict=True)] for mine, others in zip(own, linear, strict=True)]
         found[str(k)] = {"projections": k, **with_interval("mAP", *own), "minus_linear": with_interval("mAP", *differences)}

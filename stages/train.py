@@ -12,7 +12,7 @@ from detector.evaluation.crossfit import (
     RowScores,
     cross_fit,
     estimator,
-    fit_part,
+    fit_rows,
     parts,
     require_asked,
     split_part,
@@ -98,7 +98,7 @@ def _keep(fits: CrossFit, params: Params, bank: Bank, members: list[str], folder
     if set(table.label[train]) != {REAL, SYNTHETIC}:
         return  # a benchmark that is scored out-of-fold but has no train split of its own
     model = estimator(kind, fits.settings, bank.directions, params.seed)
-    fit = fit_part(model, kind, table, usable, part, params.detectors.unsure)
+    (fit,) = fit_rows([model], getattr(table, POINT[kind]), table, usable, part, params.detectors.unsure)
     save_detector(
         Detector(
             kind=kind,

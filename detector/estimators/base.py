@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from detector.calibration import sigmoid
+from detector.estimators.rows import Rows
+from detector.threads import beside_each_other
+
+FLOATS = [np.float64, np.float32]
+"""Features stay in the precision they come in: twice as many fit into memory as single floats."""
+
 
 class LogitClassifier(ClassifierMixin, BaseEstimator):
     """Binary classifier with a logit; subclasses implement `_fit(X, y, weights)` and `_logit(X)` on float64 arrays.
 
+    Those that share work with others fitted on the same rows, or stop by validation, override `_learn` instead of `_fit`.
     Every subclass has the parameter `class_weight`, as in scikit-learn: "balanced", None or {label: weight}. Balanced is
     the default, because a dataset has several counterparts per photograph: without it the published detectors flag half
     of all real photographs at a probability of 0.5.
     """
 
-    def fit(self, X, y):
-        """Fit on features X (N x width) and labels y (two classes; the greater one is positive)."""
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) != 2:
-            raise ValueError(f"Only binary classification is supported. The target has {len(self.classes_)} class(es).")
-        weights = compute_sample_weight(self.class_weight, y)
-        self._fit(X, codes.astype(np.float64), weights / weights.mean())
-        return self
+    def fit(self, X, y, validation=None):
+        """Fit on features X (N x width) and labels y (two classes; the greater one is positive).
+
+        `validation` is (X, y) of rows that tell when to stop, or None; it matters to estimators that say so.
+        """
+        return fit_many([self], X, y, validation)[0]
+
+    def _learn(self, rows: Rows, y: np.ndarray, weights: np.ndarray, held: Held | None) -> None:
+        """Fit on validated rows, y of 0 and 1, weights of mean 1."""
+        self._fit(rows.x.astype(np.float64, copy=False), y, weights)
 
     def decision_function(self, X):
         """Logit per row: above 0 the positive class is the likelier (with balanced classes: were both equally frequent)."""
@@ -47,13 +58,38 @@ class LogitClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def sigmoid(x):
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(x)))
+class Held:
+    """Validation rows: x (N x width), y of 0 and 1, and weights of mean 1."""
+
+    def __init__(self, model: LogitClassifier, X, y):
+        self.x, y = validate_data(model, X, y, dtype=FLOATS, reset=False)
+        self.y = np.searchsorted(model.classes_, y).astype(np.float64)
+        self.weights = _weights(model, y)
 
 
-def moments(x: np.ndarray, wanted: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation (1 for a constant column) of the columns of x; 0 and 1 where standardisation is not wanted."""
-    if not wanted:
-        return np.zeros(x.shape[1]), np.ones(x.shape[1])
-    deviation = x.std(0)
-    return x.mean(0), np.where(deviation > 1e-9, deviation, 1.0)
+def fit_many(models: Sequence[LogitClassifier], X, y, validation=None) -> list[LogitClassifier]:
+    """Fit several estimators on the same features X (N x width) and labels y, exactly as `fit` does each of them.
+
+    What is derived of the rows is derived once (`Rows`), and several are fitted `beside_each_other`, in threads.
+    """
+    rows: Rows | None = None
+    fits: list[Callable[[], None]] = []
+    for model in models:
+        x, labels = validate_data(model, X, y, dtype=FLOATS)
+        check_classification_targets(labels)
+        model.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(model.classes_) != 2:
+            raise ValueError(f"Only binary classification is supported. The target has {len(model.classes_)} class(es).")
+        rows = rows or Rows(x)
+        held = None if validation is None else Held(model, *validation)
+        fits.append(partial(model._learn, rows, codes.astype(np.float64), _weights(model, labels), held))
+    if len(fits) == 1:
+        fits[0]()
+    else:
+        beside_each_other(lambda fit: fit(), fits)
+    return list(models)
+
+
+def _weights(model: LogitClassifier, y: np.ndarray) -> np.ndarray:
+    weights = compute_sample_weight(model.class_weight, y)
+    return weights / weights.mean()

@@ -12,16 +12,15 @@ with, is then withheld from its scores. Augmented views are fitted on, never cal
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from detector.calibration import REAL, SYNTHETIC, Calibration, calibrate
 from detector.concepts import Bank
 from detector.domain import Domain, fit_domain
-from detector.estimators.base import LogitClassifier
+from detector.estimators.base import LogitClassifier, fit_many
 from detector.estimators.presets import preset
 from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE, RECONSTRUCTION, FeatureTable
@@ -126,41 +125,56 @@ def usable_rows(table: FeatureTable, sources: list[str], matched: bool = False) 
 
 @dataclass(frozen=True)
 class Fit:
-    """One part's fitted detector; `seen` are the groups it was fitted on or calibrated with."""
+    """One part's fitted detector; `seen` are the groups it was fitted on or calibrated with. `domain` is None where nobody asks for it."""
 
     model: LogitClassifier
     calibration: Calibration
-    domain: Domain
+    domain: Domain | None
     seen: np.ndarray
 
 
-def fit_part(
-    model: LogitClassifier, kind: str, table: FeatureTable, usable: np.ndarray, part: Part, unsure: float, label: np.ndarray | None = None
-) -> Fit:
-    """`fit_rows` of what a kind of detector reads."""
-    return fit_rows(model, getattr(table, POINT[kind]), table, usable, part, unsure, label)
-
-
 def fit_rows(
-    model: LogitClassifier, x: np.ndarray, table: FeatureTable, usable: np.ndarray, part: Part, unsure: float, label: np.ndarray | None
-) -> Fit:
-    """Fit on the usable rows of a part's training rows; its validation rows calibrate it and say how far its domain reaches.
+    models: Sequence[LogitClassifier],
+    x: np.ndarray,
+    table: FeatureTable,
+    usable: np.ndarray,
+    part: Part,
+    unsure: float,
+    label: np.ndarray | None = None,
+    domain: bool = True,
+) -> list[Fit]:
+    """Fit on the usable rows of a part's training rows, all models together (`fit_many`).
 
+    Its validation rows stop the training of those that stop by validation, calibrate each, and say how far the `domain`
+    reaches where it is wanted.
     `x` are the features of all rows of the table; `label` stands for its own labels where given. Raises UserError where one
     class is left to fit on.
     """
     y = table.label if label is None else label
-    train = usable & part.train
-    # Another dataset may have an original in its training split that this one validates with.
-    validation = usable & part.validation & ~np.isin(table.group, np.unique(table.group[train]))
+    train, validation = fitted_on(table, usable, part)
     if len(set(y[train])) < 2:
         raise UserError(
             f"detectors.folds: of {', '.join(sorted(set(table.source[usable].tolist())))} only one class is left to train on; "
             "lower it, set it to null for the dataset's own splits, or add images"
         )
-    model.fit(x[train], y[train])
-    calibration = calibrate(model.decision_function(x[validation]), y[validation], unsure) if validation.any() else Calibration()
-    return Fit(model, calibration, fit_domain(x[train], x[validation]), np.unique(table.group[train | validation]))
+    held = x[validation], y[validation]
+    fit_many(models, x[train], y[train], held if validation.any() else None)
+    reaches, seen = fit_domain(x[train], held[0]) if domain else None, np.unique(table.group[train | validation])
+    return [Fit(model, calibrated(model, *held, unsure), reaches, seen) for model in models]
+
+
+def calibrated(model: LogitClassifier, x: np.ndarray, y: np.ndarray, unsure: float) -> Calibration:
+    """The calibration that validation rows ask for; the identity where there are none."""
+    return calibrate(model.decision_function(x), y, unsure) if len(y) else Calibration()
+
+
+def fitted_on(table: FeatureTable, usable: np.ndarray, part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of the rows to fit on and to validate with, of which no group is fitted on.
+
+    Another dataset may have an original in its training split that this one validates with.
+    """
+    train = usable & part.train
+    return train, usable & part.validation & ~np.isin(table.group, np.unique(table.group[train]))
 
 
 def with_autoencoder(table: FeatureTable) -> list[str]:
@@ -184,7 +198,12 @@ class RowScores:
 
 
 class OutOfFold(ABC):
-    """Scores of rows by detectors that never saw them; subclasses say what is fitted on each part, and what it reads."""
+    """Scores of rows by detectors that never saw them; subclasses say what is fitted on each part, and what it reads.
+
+    Fits are `kept`, and equal training sets fitted once, unless they hold the very rows they were fitted on.
+    """
+
+    kept = True
 
     def __init__(self, seed: int, table: FeatureTable, many: list[Part], unsure: float):
         self.seed, self.table, self.many, self.unsure = seed, table, many, unsure
@@ -194,9 +213,21 @@ class OutOfFold(ABC):
     def features(self, table: FeatureTable) -> np.ndarray:
         """What is read of a table, N x width."""
 
-    @abstractmethod
     def fits(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> list[Fit]:
         """One fitted detector a part. `shuffled` numbers a permutation of the labels: a control that must learn nothing."""
+        if not self.kept:
+            return self._fits(sources, matched, shuffled)
+        key = (*sorted(sources), matched, shuffled)
+        if key not in self._done:
+            self._done[key] = self._fits(sources, matched, shuffled)
+        return self._done[key]
+
+    def keep(self, fits: list[Fit], sources: list[str]) -> None:
+        """Take what was fitted on `sources` elsewhere for these fits."""
+        self._done[(*sorted(sources), False, 0)] = fits
+
+    @abstractmethod
+    def _fits(self, sources: list[str], matched: bool, shuffled: int) -> list[Fit]: ...
 
     def scores(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> RowScores:
         """Scores of every row of the table, each by a detector that never saw the row's group.
@@ -218,7 +249,7 @@ class OutOfFold(ABC):
                 continue
             found.logit[rows] = fit.model.decision_function(x[rows])
             found.probability[rows] = fit.calibration.probability(found.logit[rows])
-            found.far[rows] = fit.domain.outside(x[rows])
+            found.far[rows] = fit.domain is not None and fit.domain.outside(x[rows])
             found.threshold[rows], found.low[rows], found.high[rows] = fit.calibration.threshold, fit.calibration.low, fit.calibration.high
         return found
 
@@ -229,28 +260,21 @@ class OutOfFold(ABC):
 
 
 class Fitted(OutOfFold):
-    """Those of one estimator; equal training sets are fitted once.
+    """Those of one estimator.
 
     Parts are fitted `beside_each_other`, in threads, where the estimator learns by torch and by random numbers of its own.
     """
 
     beside_each_other = False
+    domains = True
+    """Whether it is asked how far images lie from what was learned from."""
 
     @abstractmethod
     def model(self) -> LogitClassifier:
         """An unfitted estimator."""
 
-    def fits(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> list[Fit]:
-        key = (*sorted(sources), matched, shuffled)
-        if key not in self._done:
-            usable = usable_rows(self.table, sources, matched)
-            label = self._permuted(usable, shuffled) if shuffled else None
-            fit = partial(self._fit, self.features(self.table), usable, label)
-            self._done[key] = beside_each_other(fit, self.many) if self.beside_each_other else list(map(fit, self.many))
-        return self._done[key]
-
-    def _fit(self, x: np.ndarray, usable: np.ndarray, label: np.ndarray | None, part: Part) -> Fit:
-        return fit_rows(self.model(), x, self.table, usable, part, self.unsure, label)
+    def _fits(self, sources: list[str], matched: bool, shuffled: int) -> list[Fit]:
+        return _fitted([self], sources, matched, shuffled)[0]
 
     def _permuted(self, usable: np.ndarray, number: int) -> np.ndarray:
         """Labels dealt anew among the usable rows, each image's views with it: else a view would tell its image's label."""
@@ -260,6 +284,24 @@ class Fitted(OutOfFold):
         label = self.table.label.copy()
         label[usable] = dealt[whose]
         return label
+
+
+def fit_together(several: Sequence[Fitted], sources: list[str]) -> None:
+    """`fits` of several that read the same features of one table by the same parts: what they share is made once a part."""
+    for one, fits in zip(several, _fitted(several, sources, False, 0), strict=True):
+        one.keep(fits, sources)
+
+
+def _fitted(several: Sequence[Fitted], sources: list[str], matched: bool, shuffled: int) -> list[list[Fit]]:
+    first = several[0]
+    usable, x = usable_rows(first.table, sources, matched), first.features(first.table)
+    label = first._permuted(usable, shuffled) if shuffled else None
+
+    def of_part(part: Part) -> list[Fit]:
+        return fit_rows([one.model() for one in several], x, first.table, usable, part, first.unsure, label, first.domains)
+
+    found = beside_each_other(of_part, first.many) if first.beside_each_other else list(map(of_part, first.many))
+    return [list(fits) for fits in zip(*found, strict=True)]
 
 
 class CrossFit(Fitted):

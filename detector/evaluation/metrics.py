@@ -50,13 +50,14 @@ class Ranking:
         counts = np.ones((1, self.group.max() + 1)) if counts is None else np.atleast_2d(counts)
         if counts.shape[1] <= FEW:
             return Ranked(*(counts[:, : len(table)] @ table for table in self._by_group))
-        weight = counts[:, self.group]
+        weight = np.take(counts, self.group, axis=1)
         hits = self._down(weight * self.positive)
         return Ranked(hits, self._down(weight) - hits)
 
     def _down(self, weight: np.ndarray) -> np.ndarray:
         """Sums of weights (rows x images in ranked order) down to each distinct score."""
-        return np.take(np.cumsum(weight, axis=1), self.ends, axis=1)
+        sums = np.cumsum(weight, axis=1)
+        return sums if len(self.ends) == sums.shape[1] else np.take(sums, self.ends, axis=1)
 
     @cached_property
     def _by_group(self) -> tuple[np.ndarray, np.ndarray]:
@@ -78,23 +79,23 @@ class Ranked:
 
     def average_precision(self) -> np.ndarray:
         taken = self.hits + self.alarms
-        taken[taken == 0] = 1
-        precision = np.divide(self.hits, taken, out=taken)
+        precision = np.divide(self.hits, np.maximum(taken, np.finfo(float).tiny, out=taken), out=taken)
         both = np.where(self.alarms[:, -1] > 0, self.hits[:, -1], 0)  # without real images it would be 1 whatever the scores
         return ratio(np.multiply(self._gained, precision, out=precision).sum(1), both)
 
     def auroc(self) -> np.ndarray:
         """Share of (synthetic, real) pairs ranked right; ties count half."""
-        before = np.hstack([np.zeros((len(self.alarms), 1)), self.alarms[:, :-1]])
-        real = self.alarms[:, -1]
-        return ratio((self._gained * (real[:, None] - (self.alarms + before) / 2)).sum(1), self.hits[:, -1] * real)
+        above = self.alarms.copy()  # twice the real weight above a score, ties counted half
+        above[:, 1:] += self.alarms[:, :-1]
+        found, real = self.hits[:, -1], self.alarms[:, -1]
+        return ratio(found * real - np.einsum("ij,ij->i", self._gained, above) / 2, found * real)
 
     def tpr_at_fpr(self, fpr: float) -> np.ndarray:
         """Recall at the lowest threshold that flags at most this share of photographs."""
         real = self.alarms[:, -1:]
         first = (self.alarms > np.floor(fpr * real)).argmax(1)  # the highest score that would flag too many photographs
         draw = np.arange(len(first))
-        found = (self.hits - self._gained)[draw, first]
+        found = self.hits[draw, first] - self._gained[draw, first]
         return np.where(real[:, 0] > 0, ratio(found, self.hits[:, -1]), np.nan)
 
     @cached_property

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.calibration import Calibration, calibrate
-from detector.domain import fit_domain
 from detector.estimators.base import LogitClassifier
-from detector.evaluation.crossfit import Fit, Fitted, OutOfFold, Part, RowScores, usable_rows
+from detector.evaluation.crossfit import Fit, Fitted, OutOfFold, Part, RowScores, calibrated, fitted_on, usable_rows
 from detector.features import FeatureTable
 from detector.rivals.fusion import fuse
 from detector.rivals.systems import System
@@ -16,11 +14,13 @@ from detector.rivals.systems import System
 class RivalFits(Fitted):
     """One system's, on the parts of another's, or on `many` others of its rows; rows it cannot read take no part."""
 
+    domains = False
+
     def __init__(self, system: System, like: Fitted, many: list[Part] | None = None):
         super().__init__(like.seed, like.table, _restricted(system, like.table, like.many if many is None else many), like.unsure)
         self.system = system
         self.altered, self.matched = system.altered, system.matched
-        self.left_out, self.beside_each_other = system.left_out, system.beside_each_other
+        self.left_out, self.beside_each_other, self.kept = system.left_out, system.beside_each_other, system.kept
 
     def model(self) -> LogitClassifier:
         return self.system.build()
@@ -72,22 +72,13 @@ class FusedFits(OutOfFold):
     def features(self, table: FeatureTable) -> np.ndarray:
         return np.hstack([member.features(table) for member in self.members])
 
-    def fits(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> list[Fit]:
-        key = (*sorted(sources), matched, shuffled)
-        if key not in self._done:
-            usable, x = usable_rows(self.table, sources, matched), self.features(self.table)
-            widths = [member.features(self.table).shape[1] for member in self.members]
-            each = zip(*(member.fits(sources, matched, shuffled) for member in self.members), strict=True)
-            self._done[key] = [
-                self._joined(Fused(list(fits), widths), fits[0].seen, x, usable & part.train, usable & part.validation)
-                for part, fits in zip(self.many, each, strict=True)
-            ]
-        return self._done[key]
-
-    def _joined(self, model: Fused, seen: np.ndarray, x: np.ndarray, train: np.ndarray, validation: np.ndarray) -> Fit:
-        table = self.table
-        validation = validation & ~np.isin(table.group, np.unique(table.group[train]))  # as in `fit_rows`
-        calibration = Calibration()
-        if validation.any():
-            calibration = calibrate(model.decision_function(x[validation]), table.label[validation], self.unsure)
-        return Fit(model, calibration, fit_domain(x[train], x[validation]), seen)
+    def _fits(self, sources: list[str], matched: bool, shuffled: int) -> list[Fit]:
+        usable, x = usable_rows(self.table, sources, matched), self.features(self.table)
+        widths = [member.features(self.table).shape[1] for member in self.members]
+        each = zip(*(member.fits(sources, matched, shuffled) for member in self.members), strict=True)
+        found = []
+        for part, fits in zip(self.many, each, strict=True):
+            model, validation = Fused(list(fits), widths), fitted_on(self.table, usable, part)[1]
+            calibration = calibrated(model, x[validation], self.table.label[validation], self.unsure)
+            found.append(Fit(model, calibration, None, fits[0].seen))
+        return found

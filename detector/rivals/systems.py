@@ -29,6 +29,7 @@ class System:
     is to be compared with, reads: rows of photographs without one take no part in it. `left_out` says whether it is also tested
     on generators that were left out of its training; of an ablation, which shows what one half of the inputs knows, that is not
     asked. Parts of the evaluation are fitted `beside_each_other`, in threads, where fitting takes long and shares no state.
+    Fits are `kept` unless they hold the rows themselves: those are made anew in no time, and would fill memory together.
     """
 
     name: str
@@ -39,6 +40,7 @@ class System:
     matched: bool = False
     left_out: bool = True
     beside_each_other: bool = False
+    kept: bool = True
 
     def readable(self, table: FeatureTable) -> np.ndarray:
         """Mask of the rows it can read."""
@@ -62,7 +64,7 @@ def systems(params: Params, captions: Captions | None) -> list[System]:
         System("clipdet", lambda: ClipDet(C=clipdet.C), pooled, LAUNDERING, matched=True),
         System("univfd", lambda: UnivFDProbe(C=univfd.C), projected, COMPRESSION_AND_BLUR, matched=True),
         *(
-            System(f"univfd-nn-{k}", lambda k=k: NearestNeighbours(k=k), projected, COMPRESSION_AND_BLUR)
+            System(f"univfd-nn-{k}", lambda k=k: NearestNeighbours(k=k), projected, COMPRESSION_AND_BLUR, kept=False)
             for k in dict.fromkeys(univfd.neighbours)
         ),
     ]

@@ -13,7 +13,7 @@ from detector.rivals.comparison import Comparison
 from detector.rivals.fusion import fuse
 from detector.rivals.outoffold import FusedFits, RivalFits
 from detector.rivals.systems import System, pooled, projected
-from detector.rivals.univfd import UnivFDProbe
+from detector.rivals.univfd import NearestNeighbours, UnivFDProbe
 from pipeline.dataset import PHOTOGRAPHS
 from tests.detector.tables import feature_table, paired
 
@@ -38,8 +38,17 @@ def test_a_rival_is_judged_exactly_as_the_papers_detectors_are(folds):
     same = RivalFits(System("same", like.model, pooled), like)
     for sources in (MEMBERS, MEMBERS[:2]):
         own, theirs = same.scores(sources), like.scores(sources)
-        for name in ("logit", "threshold", "probability", "far"):
-            assert np.array_equal(getattr(own, name), getattr(theirs, name), equal_nan=name != "far")
+        for name in ("logit", "threshold", "probability"):
+            assert np.array_equal(getattr(own, name), getattr(theirs, name), equal_nan=True)
+        assert not own.far.any(), "of a rival nobody asks how far images lie from what it learned"
+
+
+def test_fits_that_hold_the_rows_are_not_kept_and_are_the_same_each_time():
+    table, like, _, univfd = setting()
+    neighbours = RivalFits(System("nn", lambda: NearestNeighbours(k=1), projected, kept=False), like)
+    first, second = neighbours.fits(MEMBERS), neighbours.fits(MEMBERS)
+    assert first[0].model is not second[0].model and univfd.fits(MEMBERS)[0].model is univfd.fits(MEMBERS)[0].model
+    assert np.array_equal(first[0].model.decision_function(table.projected), second[0].model.decision_function(table.projected))
 
 
 @pytest.mark.parametrize("folds", [4, None])
