@@ -1,21 +1,27 @@
-"""Expensive items in resumable batches: ask the work store, compute what is missing, put it, go on."""
+"""Expensive items in resumable batches: ask the work store, compute what is missing, put it, go on.
+
+A batch is read, computed and finished. Only computing happens in the caller's thread; one thread beside it reads the next
+batch and finishes the one before (decoding, encoding, checksums, the store), so that the device waits for neither.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 
 from pipeline.grid import batch_grid
+from pipeline.overlap import overlapped
 from pipeline.processes import Processes
 from pipeline.progress import track
 from pipeline.seeds import digest
 from pipeline.store import WorkStore
 
 logger = logging.getLogger(__name__)
-AHEAD = 500
-"""Items announced to `prepare` at once: what it keeps for them (text embeddings of 4 to 8 MB each) stays within 4 GB."""
+AHEAD = 2000
+"""Items announced to `prepare` at once: what it keeps for them on disk (text embeddings of 4 to 8 MB each) stays within 16 GB."""
 
 
 class Batches:
@@ -23,9 +29,15 @@ class Batches:
 
     Items of different `shapes` are never in one cell. `items` maps each id to a digest of its own inputs; `recipe` holds
     what all items share (settings, model revision, versions). An entry's key is a digest of the recipe and of the whole
-    cell, because composition changes results. `prepare`, where given, is called with the cells that will be computed
-    next, so that work they share is done once. A table that is not `finished` (something was lacking that another run may
-    have) is passed on, but not kept: its cell is computed again when it is asked for again.
+    cell, because composition changes results.
+
+    A cell that is missing goes through `read` (the cell's ids -> its inputs), `compute` (inputs -> results) and `finish`
+    (results -> table). `read` and `finish` run in a thread of their own, one call at a time, while `compute` works on
+    another cell. `prepare`, where given, is called with the cells that will be computed next, so that work they share is
+    done once. A table that is not `finished` (something was lacking that another run may have) is passed on, but not
+    kept: its cell is computed again when it is asked for again.
+
+    An error of any step comes out where the tables are asked for; cells that had been computed before are kept.
     """
 
     def __init__(
@@ -34,9 +46,11 @@ class Batches:
         batch_size: int,
         recipe: dict,
         store: WorkStore,
-        compute: Callable[[list[str]], pa.Table],
+        compute: Callable[[Any], Any],
         description: str,
         shapes: dict[str, tuple[int, int]] | None = None,
+        read: Callable[[list[str]], Any] = lambda cell: cell,
+        finish: Callable[[Any], pa.Table] = lambda table: table,
         prepare: Callable[[list[list[str]]], None] | None = None,
         finished: Callable[[pa.Table], bool] = lambda table: True,
     ):
@@ -45,7 +59,8 @@ class Batches:
             alike.setdefault(shapes[item] if shapes else None, []).append(item)
         self.cells = [cell for shape in sorted(alike, key=str) for cell in batch_grid(alike[shape], batch_size)]
         self.keys = [digest(recipe, [(i, items[i]) for i in cell]) for cell in self.cells]
-        self.store, self.compute, self.prepare, self.finished, self.description = store, compute, prepare, finished, description
+        self.store, self.description = store, description
+        self.read, self.compute, self.finish, self.prepare, self.finished = read, compute, finish, prepare, finished
 
     def fill(self, processes: Processes) -> None:
         """Compute this process' share of what is missing; return when every process has done so.
@@ -63,23 +78,35 @@ class Batches:
         """Yield the tables in the order of the grid."""
         return self._tables(range(len(self.cells)), self.description)
 
-    def _tables(self, numbers: Iterable[int], description: str) -> Iterator[pa.Table]:
+    def _tables(self, numbers: Sequence[int], description: str) -> Iterator[pa.Table]:
         waiting = [n for n in numbers if self.keys[n] not in self.store]
         prepared: set[int] = set()
         found = 0
-        bar = track(numbers, description, total=len(numbers), unit="batch")
-        for number in bar:
+
+        def begin(number: int) -> tuple[int, pa.Table | None, Any]:
             table = self.store.get(self.keys[number])
+            return number, table, self.read(self.cells[number]) if table is None else None
+
+        def make(begun: tuple[int, pa.Table | None, Any]) -> tuple[int, pa.Table | None, Any]:
+            nonlocal prepared, found
+            number, table, inputs = begun
+            if table is not None:
+                found += 1
+                return begun
+            if self.prepare and number not in prepared:
+                prepared = set(self._next(number, waiting))
+                self.prepare([self.cells[n] for n in sorted(prepared)])
+            return number, None, self.compute(inputs)
+
+        def end(made: tuple[int, pa.Table | None, Any]) -> pa.Table:
+            number, table, results = made
             if table is None:
-                if self.prepare and number not in prepared:
-                    prepared = set(self._next(number, waiting))
-                    self.prepare([self.cells[n] for n in sorted(prepared)])
-                table = self.compute(self.cells[number])
+                table = self.finish(results)
                 if self.finished(table):
                     self.store.put(self.keys[number], table)
-            else:
-                found += 1
-            yield table
+            return table
+
+        yield from track(overlapped(numbers, begin, make, end), description, total=len(numbers), unit="batch")
         if found:
             logger.info("%s: %d of %d batches were already in the work store", description, found, len(numbers))
 

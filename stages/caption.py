@@ -5,6 +5,7 @@ Where neither is asked for (nothing but imported or reconstructed images), capti
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.batches import Batches
@@ -61,11 +62,16 @@ def batches(params: Params, photographs: dict[str, str], model: Path) -> Batches
     pictures = RowReader("data/photographs", "photographs", ["image"])
     captioner: list[Captioner] = []  # loaded at the first batch that is not in the store
 
-    def compute(cell: list[str]) -> pa.Table:
+    def read(cell: list[str]) -> tuple[list[str], list[np.ndarray]]:
+        return cell, [decode_png(pictures[i]["image"]["bytes"]) for i in cell]
+
+    def compute(inputs: tuple[list[str], list[np.ndarray]]) -> pa.Table:
         if not captioner:
             captioner.append(Captioner(model, settings))
-        texts = captioner[0]([decode_png(pictures[i]["image"]["bytes"]) for i in cell])
-        rows = [{"image_id": i, "prompt": text, "model": name, "revision": revision} for i, text in zip(cell, texts, strict=True)]
+        cell, images = inputs
+        rows = [
+            {"image_id": i, "prompt": text, "model": name, "revision": revision} for i, text in zip(cell, captioner[0](images), strict=True)
+        ]
         return pa.Table.from_pylist(rows, schema=CAPTION)
 
     recipe = {
@@ -76,7 +82,7 @@ def batches(params: Params, photographs: dict[str, str], model: Path) -> Batches
         "libraries": versions(*LIBRARIES),
     }
     items = {i: digest(image) for i, image in photographs.items()}
-    return Batches(items, settings.batch_size, recipe, WorkStore(params.work, "caption"), compute, "captions")
+    return Batches(items, settings.batch_size, recipe, WorkStore(params.work, "caption"), compute, "captions", read=read)
 
 
 if __name__ == "__main__":

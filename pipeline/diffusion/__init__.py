@@ -1,4 +1,4 @@
-"""What the generic diffusers generator is made of: classes and signatures, loading, text first, sizes, truncation.
+"""What the generic diffusers generator is made of: classes and signatures, loading, text first, embeddings on disk, truncation.
 
 Whoever changes what comes out raises `VERSION` in generators/diffusers.py.
 """

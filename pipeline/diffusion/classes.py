@@ -5,8 +5,10 @@ Asked before any weights are read: several pipelines swallow unknown arguments s
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +78,30 @@ def _refuse_foreign_code(folder: Path, name: Any, index: dict[str, Any]) -> None
 
 def _image_to_image(name: str) -> type | None:
     """The class diffusers pairs with a text-to-image class, where it starts from the photograph with a strength."""
-    from diffusers.pipelines.auto_pipeline import AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, AUTO_TEXT2IMAGE_PIPELINES_MAPPING
+    import diffusers
 
-    for key, text_class in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.items():
-        paired = AUTO_IMAGE2IMAGE_PIPELINES_MAPPING.get(key)
-        if name in (text_class.__name__, getattr(paired, "__name__", None)) and paired and "strength" in call_arguments(paired):
-            return paired
+    pairs = auto_pairs()
+    for key, text_class in pairs["AUTO_TEXT2IMAGE_PIPELINES_MAPPING"].items():
+        paired = pairs["AUTO_IMAGE2IMAGE_PIPELINES_MAPPING"].get(key)
+        if paired and name in (text_class, paired) and "strength" in call_arguments(getattr(diffusers, paired)):
+            return getattr(diffusers, paired)
     return None
+
+
+def auto_pairs() -> dict[str, dict[str, str]]:
+    """{mapping: {kind of model: class name}}: diffusers' own mappings for its Auto classes.
+
+    Read from their source: importing them imports every pipeline there is, which takes as long as all else a stage imports.
+    """
+    source = Path(find_spec("diffusers.pipelines.auto_pipeline").origin).read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = {}
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Assign([ast.Name(mapping)], ast.Call(ast.Name("OrderedDict"), [ast.List(entries)])):
+                found[mapping] = {key.value: cls.id for key, cls in (entry.elts for entry in entries)}
+            case ast.Assign([ast.Subscript(ast.Name(mapping), ast.Constant(key))], ast.Name(cls)) if mapping in found:
+                found[mapping][key] = cls
+    return found
 
 
 def call_arguments(cls: type) -> dict[str, inspect.Parameter]:

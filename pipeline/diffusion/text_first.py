@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.diffusion.classes import components
+from pipeline.diffusion.on_disk import on_disk
 
 
 class _Encoded(Exception):
@@ -58,15 +59,13 @@ class StandIn:
 
 
 def record(pipeline, call: Callable[[Any], Any]) -> list[Any]:
-    """Run `call(pipeline)` up to `prepare_latents`; returns what its calls of `encode_prompt` gave, in order, on the CPU."""
-    from accelerate.utils import send_to_device
-
+    """Run `call(pipeline)` up to `prepare_latents`; returns what its calls of `encode_prompt` gave, in order, on disk."""
     notes: list[Any] = []
     encode = type(pipeline).encode_prompt
 
     def noting(*arguments, **named):
         result = encode(pipeline, *arguments, **named)
-        notes.append(send_to_device(result, "cpu"))
+        notes.append(on_disk(result))
         return result
 
     def stop(*arguments, **named):

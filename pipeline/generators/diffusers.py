@@ -108,7 +108,8 @@ class DiffusersGenerator:
         """Encode the prompts of these batches, then let go of the encoders; the denoiser is loaded afterwards."""
         if self.mode == "reconstruction" or not text_first.can_divide(self.cls):
             return
-        self._free()
+        if self.pipeline is not None:
+            self._free()
         encoders = self._load(without=text_first.denoisers(self.index))
         for name in text_first.denoisers(self.index):
             setattr(encoders, name, text_first.StandIn(self._config(name), self._dtype()))
