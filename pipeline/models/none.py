@@ -6,6 +6,8 @@ from pipeline.files import write_json
 from pipeline.schema import Strict
 from pipeline.training.job import Job
 
+SHOWN = False
+
 
 class Settings(Strict):
     """Nothing to set."""

@@ -10,6 +10,7 @@ from pipeline.schema import ReleaseDate, Strict
 from pipeline.training.job import Job
 from pipeline.weights import record_weights
 
+SHOWN = False
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
