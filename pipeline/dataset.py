@@ -10,63 +10,72 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import yaml
 
+from pipeline.ahead import ahead
 from pipeline.files import replacing_folder
 from pipeline.images import decode_png
 from pipeline.markdown import plain
 from pipeline.photographs.splits import SPLITS
-from pipeline.records import ShardWriter
+from pipeline.records import IMAGE, ShardWriter
 
 PHOTOGRAPHS = "photographs"
 """The folder of real photographs; generators' folders carry their keys."""
 LABELS = ("real", "synthetic")
+AT_ONCE = 64
+"""Rows whose images wait to be hashed, at most."""
 
 
-@cache
-def features():
-    from datasets import ClassLabel, Features, Image, Value
+TEXT, WHOLE = pa.string(), pa.int32()
+COLUMNS = {
+    "image": IMAGE,
+    "label": pa.int64(),
+    "image_id": TEXT,
+    "source": TEXT,
+    "ds_name": TEXT,
+    "split": TEXT,
+    "group": TEXT,
+    "prompt": TEXT,
+    "family": TEXT,
+    "mode": TEXT,
+    "settings": TEXT,  # JSON
+    "seed": pa.int64(),
+    "model": TEXT,
+    "revision": TEXT,
+    "width": WHOLE,
+    "height": WHOLE,
+    "made_width": WHOLE,  # as the generator made it; where it differs from width, the image was resampled
+    "made_height": WHOLE,
+    "sha256": TEXT,  # of the file's bytes
+    "pixels_sha256": TEXT,  # of the pixels: the same whatever zlib encoded them
+    "licence": TEXT,
+    "origin": TEXT,
+    "history": TEXT,
+    "fit": TEXT,
+}
 
-    text, integer = Value("string"), Value("int32")
-    return Features(
-        {
-            "image": Image(),
-            "label": ClassLabel(names=list(LABELS)),
-            "image_id": text,
-            "source": text,
-            "ds_name": text,
-            "split": text,
-            "group": text,
-            "prompt": text,
-            "family": text,
-            "mode": text,
-            "settings": text,  # JSON
-            "seed": Value("int64"),
-            "model": text,
-            "revision": text,
-            "width": integer,
-            "height": integer,
-            "made_width": integer,  # as the generator made it; where it differs from width, the image was resampled
-            "made_height": integer,
-            "sha256": text,  # of the file's bytes
-            "pixels_sha256": text,  # of the pixels: the same whatever zlib encoded them
-            "licence": text,
-            "origin": text,
-            "history": text,
-            "fit": text,
-        }
-    )
+
+def schema() -> pa.Schema:
+    """The dataset's columns, with what the `datasets` library notes of an image and a class label.
+
+    As its own Features would say it; importing it for that would take two seconds of every packaging.
+    """
+    noted = {name: {"dtype": str(kind), "_type": "Value"} for name, kind in COLUMNS.items()}
+    noted |= {"image": {"_type": "Image"}, "label": {"names": list(LABELS), "_type": "ClassLabel"}}
+    return pa.schema(COLUMNS, {"huggingface": json.dumps({"info": {"features": noted}})})
 
 
 def photograph_rows(rows: Iterable[dict], prompts: dict[str, str], source: str, ds_name: str) -> Iterator[dict]:
-    for row in rows:
+    for row, pixels in _hashed(rows):
         yield {
-            **_shared(row, ds_name, source, LABELS.index("real")),
+            **_shared(row, pixels, ds_name, source, LABELS.index("real")),
             "prompt": prompts[row["image_id"]],
             "licence": row["licence"],
             "origin": row["origin"],
@@ -76,9 +85,9 @@ def photograph_rows(rows: Iterable[dict], prompts: dict[str, str], source: str, 
 
 
 def counterpart_rows(rows: Iterable[dict], name: str, entry: Any, fit: str, ds_name: str) -> Iterator[dict]:
-    for row in rows:
+    for row, pixels in _hashed(rows):
         yield {
-            **_shared(row, ds_name, name, LABELS.index("synthetic")),
+            **_shared(row, pixels, ds_name, name, LABELS.index("synthetic")),
             "prompt": row["prompt"],
             "family": entry.family,
             "mode": entry.mode,
@@ -93,9 +102,15 @@ def counterpart_rows(rows: Iterable[dict], name: str, entry: Any, fit: str, ds_n
         }
 
 
-def _shared(row: dict, ds_name: str, source: str, label: int) -> dict:
+def _hashed(rows: Iterable[dict]) -> Iterator[tuple[dict, str]]:
+    """Every row, in order, with the hash of its pixels; threads decode the next ones meanwhile."""
+    with ThreadPoolExecutor() as threads:
+        yield from ahead(threads, lambda row: (row, pixels_sha256(decode_png(row["image"]["bytes"]))), rows, AT_ONCE)
+
+
+def _shared(row: dict, pixels: str, ds_name: str, source: str, label: int) -> dict:
     same = {key: row[key] for key in ("image", "image_id", "split", "group", "width", "height", "sha256")}
-    return {**same, "pixels_sha256": pixels_sha256(decode_png(row["image"]["bytes"])), "label": label, "source": source, "ds_name": ds_name}
+    return {**same, "pixels_sha256": pixels, "label": label, "source": source, "ds_name": ds_name}
 
 
 def pixels_sha256(pixels: np.ndarray) -> str:
@@ -106,13 +121,11 @@ def pixels_sha256(pixels: np.ndarray) -> str:
 
 def write_source(folder: Path, rows: Iterable[dict], rows_per_shard: int) -> dict[str, dict]:
     """Write one source's shards; returns {split: {rows, files}} for its manifest. Columns a row lacks are null."""
-    schema = features().arrow_schema
-    with replacing_folder(folder) as target:
-        writers = {split: ShardWriter(target, split, schema, rows_per_shard) for split in SPLITS}
+    columns = schema()
+    with replacing_folder(folder) as target, ExitStack() as stack:
+        writers = {split: stack.enter_context(ShardWriter(target, split, columns, rows_per_shard)) for split in SPLITS}
         for row in rows:
-            writers[row["split"]].add({name: row.get(name) for name in schema.names})
-        for writer in writers.values():
-            writer.flush()
+            writers[row["split"]].add({name: row.get(name) for name in columns.names})
     return {split: {"rows": writer.rows, "files": writer.files} for split, writer in writers.items()}
 
 

@@ -51,7 +51,7 @@ class WorkStore:
         if _checksum(key, payload) != checksum:
             logger.warning("work store entry %s is damaged and will be made again", self._path(key))
             return None
-        return pq.read_table(pa.BufferReader(payload))
+        return pq.ParquetFile(pa.BufferReader(payload)).read()  # read_table imports pandas, which takes a second
 
     def __contains__(self, key: str) -> bool:
         """Whether there is an entry, sound or not: `get` finds out which."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from detector.captions import read_captions
-from detector.extraction import plan
 from detector.features import ALTERED, AUGMENTED, IMAGE, IMAGES, RANDOM, RECONSTRUCTION, read_features
 from detector.probes.belonging import RULES as FEATURE_RULES
 from detector.probes.belonging import Views, captions_belong, features_belong, remaking
@@ -19,6 +18,7 @@ from detector.probes.classifiers import header_differences, probes
 from detector.probes.closeness import closeness_of_counterparts, closeness_of_photographs
 from detector.probes.cues import CueCollector, encoded_otherwise, pairs_of, read_cues
 from detector.probes.draws import Draws
+from detector.views import plan
 from pipeline.audit.benchmark import measure_benchmark
 from pipeline.audit.rules import ENCODER, REMEDIES, audit_source
 from pipeline.dataset import LABELS, PHOTOGRAPHS

@@ -1,6 +1,7 @@
 """import@<benchmark>: bring in another labelled dataset, with its own bytes and splits."""
 
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from stages.run import run
 
 BENCHMARKS = Path("data/benchmarks")
 SET_ASIDE = "set-aside.json"
-ROWS_PER_SHARD = 200  # originals of many megapixels: what is held in memory until a shard is full
+ROWS_PER_SHARD = 200  # at most; originals of many megapixels
 BENCHMARK = pa.schema(
     [(name, pa.string()) for name in ("image_id", "group", "split")]
     + [("label", pa.int8()), ("source", pa.string()), ("image", IMAGE), ("width", pa.int32()), ("height", pa.int32())]
@@ -31,12 +32,11 @@ def main(params: Params, key: str) -> None:
     aside: list[dict] = []
     counts: Counter[tuple[str, int]] = Counter()
     with replacing_folder(BENCHMARKS / key) as folder:
-        writers = {split: ShardWriter(folder, split, BENCHMARK, ROWS_PER_SHARD) for split in SPLITS}
-        for row in track(kind.rows(key, params, aside), f"{key}: reading", unit="image"):
-            writers[row["split"]].add(row)
-            counts[row["split"], row["label"]] += 1
-        for writer in writers.values():
-            writer.flush()
+        with ExitStack() as shards:
+            writers = {split: shards.enter_context(ShardWriter(folder, split, BENCHMARK, ROWS_PER_SHARD)) for split in SPLITS}
+            for row in track(kind.rows(key, params, aside), f"{key}: reading", unit="image"):
+                writers[row["split"]].add(row)
+                counts[row["split"], row["label"]] += 1
         _check(key, counts, aside)
         write_json(folder / SET_ASIDE, aside)
     found = ", ".join(f"{counts[split, label]} {name}" for split in SPLITS for label, name in enumerate(LABELS) if counts[split, label])

@@ -20,7 +20,7 @@ from pipeline.files import read_json, write_bytes, write_json
 from pipeline.images import ANY_SIZE, read_image
 from pipeline.params import Params
 from pipeline.photographs.splits import SPLITS
-from pipeline.records import read_rows, read_table
+from pipeline.records import RowReader, read_rows, read_table
 from stages.run import run
 
 PLOTS = Path("plots")
@@ -168,8 +168,9 @@ def _rows(name: str, columns: list[str]):
 
 
 def _images(name: str, chosen: list[str]) -> dict[str, bytes]:
-    """The bytes of the chosen images; all of a source together would not fit into memory."""
-    return {row["image_id"]: row["image"]["bytes"] for row in _rows(name, ["image_id", "image"]) if row["image_id"] in chosen}
+    """The bytes of the chosen images, in the order in which they are packaged; no other image is read."""
+    readers = [RowReader(Path("data/dataset") / name, split, ["image"]) for split in SPLITS]
+    return {image_id: rows[image_id]["image"]["bytes"] for rows in readers for image_id in rows if image_id in chosen}
 
 
 def _thumbnail(data: bytes) -> np.ndarray:

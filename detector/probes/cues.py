@@ -35,8 +35,12 @@ SCHEMA = pa.schema(
 )
 
 
+AT_ONCE = 1024
+"""Images whose cues are held as Python's objects, which take some 3 kB an image, before they become columns."""
+
+
 class CueCollector:
-    """Collects the cues of every image that `look` is shown; a few hundred bytes an image are kept.
+    """Collects the cues of every image that `look` is shown; some 500 bytes an image are kept.
 
     Images named in `encoded` are encoded again, which takes a third of a second for a million pixels: what a header does
     not show of an encoder (filters, memory, zlib itself) shows in the bytes.
@@ -45,6 +49,7 @@ class CueCollector:
     def __init__(self, encoded: Container[str] = ()):
         self._encoded = encoded
         self._rows: list[dict] = []
+        self._parts: list[pa.Table] = []
 
     def look(self, row: dict, header: Header, pixels: np.ndarray) -> None:
         """Note one image: its packaged or imported row, its header, and its pixels (uint8, H x W x 3)."""
@@ -63,9 +68,17 @@ class CueCollector:
                 "blockiness": blockiness.blockiness(grey),
             }
         )
+        if len(self._rows) == AT_ONCE:
+            self._pack()
 
     def table(self) -> pa.Table:
-        return pa.Table.from_pylist(self._rows, schema=SCHEMA)
+        self._pack()
+        return pa.concat_tables(self._parts) if self._parts else SCHEMA.empty_table()
+
+    def _pack(self) -> None:
+        if self._rows:
+            self._parts.append(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+            self._rows = []
 
     def write(self, folder: Path) -> None:
         write_table(folder / CUES, self.table(), row_group=1024)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.dataset import card
+from pipeline.dataset import COLUMNS, LABELS, card, schema
 from tests.pipeline.packaged import rows, write_dataset
 
 TRAPS = ["flux1-dev", "x-test", "eval-y"]
@@ -52,3 +52,12 @@ def test_one_generator_can_be_opened_with_its_photographs(folder, tmp_path):
     assert set(dataset["test"]["source"]) == {"packaged", "eval-y"}
     pairs = dataset["test"].sort("image_id")
     assert pairs["image_id"][::2] == pairs["image_id"][1::2]
+
+
+def test_the_columns_are_as_the_datasets_library_would_note_them():
+    from datasets import ClassLabel, Features, Image, Value
+
+    special = {"image": Image(), "label": ClassLabel(names=list(LABELS))}
+    noted = {name: special.get(name) or Value(str(kind)) for name, kind in COLUMNS.items()}
+    assert schema().equals(Features(noted).arrow_schema, check_metadata=True)
+    assert Features.from_arrow_schema(schema()) == Features(noted)

@@ -196,3 +196,12 @@ def test_captions_are_compared_by_the_hash_of_the_prompt(photographs):
     assert told(PROMPTS, OTHER) == {ONE_CLIP: ["a", "b"]}
     for vector in ((0.5, float("nan")), (0.0, 0.0), None):
         assert told(PROMPTS, first=vector) == {FINITE: ["a"]}
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_file_is_read_in_parts_and_judged_as_a_whole(tmp_path, photographs, monkeypatch, at_once):
+    monkeypatch.setattr("detector.probes.belonging.AT_ONCE", at_once)
+    assert broken(write(tmp_path / "made"), photographs) == {}
+    doubled = rows_of(AUGMENTED)
+    assert broken(write(tmp_path / "made", augmented=[*doubled, doubled[0]]), photographs) == {FEATURES_BELONG: ["a"]}
+    assert broken(write(tmp_path / "made", images=of_b(pooled=[0.0] * 3)(rows_of(IMAGES))), photographs) == {FINITE: ["b"]}

@@ -134,3 +134,23 @@ def test_bytes_that_our_encoder_does_not_make_are_told_from_its_own_behind_one_h
 def test_within_a_pair_both_images_are_our_encoder_s_or_neither_is(real, made, named):
     found = pairs(lambda n, group: {"ours": real if n == 7 else True}, lambda n, group: {"ours": made} if n == 7 else {})
     assert encoded_otherwise(found) == named
+
+
+def test_cues_are_the_same_however_many_become_columns_at_once(monkeypatch):
+    def collected(at_once: int) -> pa.Table:
+        monkeypatch.setattr("detector.probes.cues.AT_ONCE", at_once)
+        collector = CueCollector({"3"})
+        for number in range(7):
+            picture = textured(number, 40, 40)
+            row = {
+                "image_id": str(number),
+                "group": "g",
+                "split": "test",
+                "source": "made",
+                "label": 1,
+                "image": {"bytes": encode_png(picture)},
+            }
+            collector.look(row, Header("PNG", "RGB", 40, 40, "deflate", ()), np.asarray(picture))
+        return collector.table()
+
+    assert collected(3).combine_chunks().equals(collected(100).combine_chunks()) and len(collected(7)) == 7
