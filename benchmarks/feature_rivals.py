@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from detector.clip import POINTS
+from detector.threads import cores
+from pipeline.processes import device
 from pipeline.records import read_rows
 
 KEPT = ("image_id", "group", "split", "sha256")
@@ -27,7 +30,7 @@ class Rival:
     def __init__(self, clip_folder: Path):
         from transformers import CLIPImageProcessorPil, CLIPModel
 
-        self.model = CLIPModel.from_pretrained(clip_folder).eval()
+        self.model = CLIPModel.from_pretrained(clip_folder).eval().to(device())
         self.processor = CLIPImageProcessorPil.from_pretrained(clip_folder)
 
     def pixels(self, rows: list[dict]):
@@ -40,25 +43,26 @@ class Rival:
         import torch
 
         with torch.inference_mode():
-            pooled = self.model.vision_model(pixel_values=pixels).pooler_output
-            return pooled.numpy(), self.model.visual_projection(pooled).numpy()
+            pooled = self.model.vision_model(pixel_values=pixels.to(device())).pooler_output
+            return pooled.cpu().numpy(), self.model.visual_projection(pooled).cpu().numpy()
 
     def one_at_a_time(self, dataset: Path, prefix: str, out: Path) -> None:
         """As the repository of the paper and most notebooks do."""
         write(out, (([row], self.points(self.pixels([row]))) for row in read_rows(dataset, prefix)))
 
     def with_loader(self, dataset: Path, prefix: str, out: Path, batch_size: int) -> None:
-        """One worker reads, decodes and resizes while the model computes."""
-        from torch.utils.data import DataLoader, IterableDataset
+        """Workers on all cores but one (or one) read, decode and resize while the model computes."""
+        from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
         class Rows(IterableDataset):
             def __iter__(self) -> Iterator[dict]:
-                return read_rows(dataset, prefix)
+                worker = get_worker_info()
+                return islice(read_rows(dataset, prefix), worker.id, None, worker.num_workers)
 
         def collated(rows: list[dict]):
             return [{name: row[name] for name in KEPT} for row in rows], self.pixels(rows)
 
-        loader = DataLoader(Rows(), batch_size, num_workers=1, collate_fn=collated)
+        loader = DataLoader(Rows(), batch_size, num_workers=max(1, cores() - 1), collate_fn=collated)
         write(out, ((rows, self.points(pixels)) for rows, pixels in loader))
 
 

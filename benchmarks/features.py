@@ -29,15 +29,16 @@ from detector import maker
 from detector.clip import POINTS, Clip
 from detector.extraction import Images, write_features
 from detector.features import IMAGE, IMAGES, feature_rows, read_features
-from detector.threads import one_thread
+from detector.threads import cores, one_thread
 from detector.views import plan
 from pipeline.alterations import Views
+from pipeline.processes import device
 from pipeline.records import read_rows, read_shard, shard_paths
 from pipeline.row_groups import read_images
 from pipeline.store import WorkStore
 
 LIBRARIES = ["torch", "transformers", "numpy", "pillow", "pyarrow"]
-ALONE = SimpleNamespace(count=1, index=0, main=True, wait=lambda: None)
+ALONE = SimpleNamespace(count=1, here=1, index=0, main=True, wait=lambda: None)
 AS_THEY_ARE = plan(Views(augmented=0, altered={}), 0)
 NEW = 10
 """Images that are replaced by others, spread over the dataset."""
@@ -71,7 +72,7 @@ def forward(clip: Clip, pixels: list, threads: int) -> None:
 
     def one(batch) -> None:
         with torch.inference_mode():
-            clip._model.pooled(batch) @ clip._model.projection
+            (clip._model.pooled(batch.to(device())) @ clip._model.projection).cpu()
 
     if threads == 1:
         list(map(one, pixels))
@@ -105,7 +106,7 @@ def compare(name: str, scratch: Path, images: int, batch_size: int, runs: int) -
     clip, rival = loaded["ours"], loaded["rivals"]
     rows = list(read_rows(dataset, PREFIX))
     pixels = [rival.pixels(rows[start : start + batch_size]) for start in range(0, images, batch_size)]
-    cores, works = maker.cores(), numbers()
+    all_cores, works = cores(), numbers()
     work = scratch / "work"
 
     def fresh() -> None:
@@ -121,7 +122,7 @@ def compare(name: str, scratch: Path, images: int, batch_size: int, runs: int) -
 
     def faster(batch) -> int:
         """One thread or all: small batches are slower with more, by far where other programs run."""
-        return min((1, cores), key=lambda threads: machine.seconds(with_threads(threads, rival.points, batch)))
+        return min((1, all_cores), key=lambda threads: machine.seconds(with_threads(threads, rival.points, batch)))
 
     rival.points(pixels[0])
     threads = {"one": faster(pixels[0][:1]), "loader": faster(pixels[0])}
@@ -131,8 +132,8 @@ def compare(name: str, scratch: Path, images: int, batch_size: int, runs: int) -
         "new": partial(found, changed),
         "one": with_threads(threads["one"], rival.one_at_a_time, dataset, PREFIX, scratch / "one.parquet"),
         "loader": with_threads(threads["loader"], rival.with_loader, dataset, PREFIX, scratch / "loader.parquet", batch_size),
-        "forward": partial(forward, clip, pixels, cores),
-        "forward, torch's threads": with_threads(cores, forward, clip, pixels, 1),
+        "forward": partial(forward, clip, pixels, all_cores),
+        "forward, torch's threads": with_threads(all_cores, forward, clip, pixels, 1),
     }
     if images <= NEW:
         del calls["new"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -13,10 +13,23 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from detector.threads import cores
 from pipeline.files import write_json
 from pipeline.fingerprints import versions
 
 RESULTS = Path(__file__).parent / "results"
+RUN = """
+import runpy, sys
+from benchmarks.machine import peak_mb
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    if end.code:
+        raise
+print(peak_mb())
+"""
+"""Runs a module and prints the peak of its memory."""
 
 
 def processor() -> str:
@@ -29,8 +42,7 @@ def processor() -> str:
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text().splitlines() if listing.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{names[0] if names else platform.machine()}, {cores} cores"
+    return f"{names[0] if names else platform.machine()}, {cores()} cores"
 
 
 def write_record(name: str, libraries: list[str], results: dict[str, Any]) -> None:
@@ -60,14 +72,17 @@ def in_own_process(module: str, *arguments: str) -> dict[str, Any]:
     A process of its own has its own peak memory, and starts without what an earlier measurement left behind.
     """
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
-    lines = process.stdout.read().splitlines()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, process.args, "\n".join(lines))
-    scale = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes here
-    return {**json.loads(lines[-1]), "seconds": time.perf_counter() - begun, "peak_mb": usage.ru_maxrss / scale}
+    done = subprocess.run([sys.executable, "-c", RUN, module, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    found, peak = done.stdout.splitlines()[-2:]
+    return {**json.loads(found), "seconds": time.perf_counter() - begun, "peak_mb": float(peak)}
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had so far: its own, where getrusage also counts what it was forked from."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:")).split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:

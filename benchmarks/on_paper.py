@@ -9,12 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.machine import RESULTS, table
+from benchmarks.stand_ins import ROOT
+from pipeline.alterations import Views, names
 from pipeline.errors import UserError
 from pipeline.files import read_json
+from pipeline.yamlfile import read_yaml
 
 PHOTOGRAPHS, GENERATORS = (2_000, 100_000, 10_000_000), 10
 SIZE = "1152x768"
-POINTS = 1024 + 768
+POINTS, WIDTH = 1024 + 768, 1024
+PROFILE = read_yaml(ROOT / "profiles/paper/params.yaml")
+VIEWS, BLOCKS = Views.model_validate(PROFILE["views"]), len(PROFILE["clip"]["blocks"])
+TRAIN, TEST = 1633 / 2163, 428 / 2163
+"""Shares of CLIC's own splits, in which the paper's profile augments training images and alters test images."""
+LEARNED = 1 + VIEWS.augmented * TRAIN
+"""Rows of features that are trained on, for each image."""
+PASSES = LEARNED + len(names(VIEWS)) * TEST + 1 + VIEWS.augmented
+"""Rows of features for each image: what is trained on, altered views, and the control of random weights."""
 SHARD_FILL = 0.5
 """Of `dataset.rows_per_shard`, that a shard holds on average: it ends anywhere from a quarter of them on (see `ShardWriter`)."""
 ROWS_PER_SHARD = 2000
@@ -30,7 +41,6 @@ ASSUMED: dict[str, tuple[float, str]] = {
         "a counterpart by a model like FLUX.1-dev: 2 x 11.9 G parameters (model card) x 3968 tokens x 28 steps",
     ),
     "flops_clip": (2 * 0.304e9 * 577, "a pass of ViT-L/14-336: 2 x 0.304 G parameters x 577 tokens (Radford et al. 2021)"),
-    "passes": (4, "passes an image: as it is, one augmented view, and both again by the control of random weights"),
 }
 """{name: (value, what it says and where it comes from)}: no number here was measured."""
 
@@ -42,7 +52,7 @@ def show() -> None:
     units, chain, features = _measured()
     costs = [costs_of(photographs, units, features) for photographs in PHOTOGRAPHS]
     head = ["", *(f"{photographs:,} photographs" for photographs in PHOTOGRAPHS)]
-    print(f"\n{GENERATORS} generators, images of {SIZE} pixels, ViT-L/14 with all blocks kept:\n")
+    print(f"\n{GENERATORS} generators, images of {SIZE} pixels, ViT-L/14, views and blocks of the paper's profile:\n")
     print(table(head, [[name, *(readable(cost[name]) for cost in costs)] for name in costs[0]]))
     print("\nMemory of a process, by what it holds for each row:\n")
     print(table([*head, "basis"], memory_rows(chain)))
@@ -59,7 +69,7 @@ def show() -> None:
 def breaks(photographs: int, cost: dict[str, float]) -> list[Any]:
     """One line of the table of what breaks first."""
     held, linked, copied = (
-        4 * POINTS * photographs * (1 + GENERATORS) / 1e9,
+        4 * POINTS * LEARNED * photographs * (1 + GENERATORS) / 1e9,
         cost["TB in all, cache linked"],
         cost["TB in all, cache copied"],
     )
@@ -82,7 +92,7 @@ def costs_of(photographs: int, units: dict[str, Any], found: dict[str, float] | 
     """What a dataset of so many photographs and `GENERATORS` counterparts of each takes."""
     value = {name: number for name, (number, _) in ASSUMED.items()}
     image, made, rows = units["images"][SIZE], photographs * GENERATORS, photographs * (1 + GENERATORS)
-    png, features = image["png_bytes"], units["feature_row"]["measured_bytes"]
+    png, features = image["png_bytes"], 4 * (POINTS * PASSES + WIDTH * BLOCKS)
     packaged_ms = image["decode_ms"] + image["hash_pixels_ms"]
     audited_ms = image["decode_ms"] + sum(
         image[f"{name}_ms"] for name in ("hash_pixels", "hash_file", "header", "cues", "thumbnail_and_flat")
@@ -91,7 +101,7 @@ def costs_of(photographs: int, units: dict[str, Any], found: dict[str, float] | 
     return {
         "GPU hours, all generators like SD3-medium": made * value["flops_light"] / value["flops_per_s"] / 3600,
         "GPU hours, all generators like FLUX.1-dev": made * value["flops_heavy"] / value["flops_per_s"] / 3600,
-        "GPU hours of features": rows * value["passes"] * value["flops_clip"] / value["flops_per_s"] / 3600,
+        "GPU hours of features": rows * PASSES * value["flops_clip"] / value["flops_per_s"] / 3600,
         "CPU core hours of encoding PNG": made * image["encode_ms"] / 3.6e6,
         "CPU core hours of packaging": rows * packaged_ms / 3.6e6,
         "CPU core hours of the audit's pass": rows * audited_ms / 3.6e6,
@@ -116,8 +126,12 @@ def memory_rows(chain: dict[str, Any]) -> list[list[str]]:
         basis = f"measured, {upper}{base / 1e6:,.0f} MB and {per_row:,.0f} bytes a row of {'one source' if of_source else 'all sources'}"
         rows.append([name, *(f"{amount / 1e9:,.2f} GB" for amount in held), basis])
     for name, floats, basis in (
-        ("train: its features", 2 * POINTS, "formula: all rows and a view of each x 1792 numbers of 4 bytes; fits hold copies beside them"),
-        ("attribute: one block", 2 * 1024, "formula: all rows x 1024 numbers of 4 bytes, read and sorted"),
+        (
+            "train: its features",
+            POINTS * LEARNED,
+            f"formula: all rows and {VIEWS.augmented} views of training images x 1792 numbers of 4 bytes; fits hold copies beside them",
+        ),
+        ("attribute: one block", 2 * WIDTH, "formula: all rows x 1024 numbers of 4 bytes, read and sorted"),
     ):
         held = [4 * floats * photographs * (1 + GENERATORS) for photographs in PHOTOGRAPHS]
         rows.append([name, *(f"{amount / 1e9:,.2f} GB" for amount in held), basis])

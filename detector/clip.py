@@ -95,9 +95,11 @@ class Clip:
 
     def _uploaded(self, pixels):
         here = device()
-        if here.type == "cuda":  # without pinned memory a copy waits for everything that the GPU has been given to do
-            pixels = pixels.pin_memory()
-        return pixels.to(here, non_blocking=True).to(self._dtype)
+        if here.type != "cuda":
+            return pixels.to(here).to(self._dtype)
+        # From memory that is not pinned a copy waits for all that the GPU has been given to do. This memory is used again by
+        # nobody before the copy is done: PyTorch's pool of it waits for the stream.
+        return pixels.pin_memory().to(here, non_blocking=True).to(self._dtype)
 
     def image_features(self, images: list) -> tuple[np.ndarray, np.ndarray]:
         """(pooled N x width, projected N x embedding), float32, of RGB PIL images."""

@@ -81,7 +81,7 @@ def write_features(
     Raises UserError where an image is not the one that its row's hash is of.
     """
     chunks = [Chunk(some, start, min(start + ROWS, len(some.rows))) for some in images for start in range(0, len(some.rows), ROWS)]
-    with Maker(clip_folder, dtype, batch_size, processes.count) as maker:
+    with Maker(clip_folder, dtype, batch_size, processes.here) as maker:
         rows = Rows(clip_folder, dtype, batch_size, planned, store, chunks, maker)
         if processes.count > 1:
             rows.make(chunks[processes.index :: processes.count], f"{description} ({processes.index + 1})")
@@ -168,12 +168,11 @@ class Rows:
                 counts[view.eye] = counts.get(view.eye, 0) + int(missing.sum())
         if found := asked - sum(counts.values()):
             logger.info("%s: %d of %d rows were already in the work store", description, found, asked)
-        try:
+        with ExitStack() as ends:
+            for store in self.stores.values():  # what was made before an error is kept, in each of them that can be written to
+                ends.callback(store.flush)
             for eye, keys, vectors in self.maker.made(self._pictures(chunks), counts, description):
                 self.stores[eye].put(keys, vectors)
-        finally:  # what was made before an error is kept
-            for store in self.stores.values():
-                store.flush()
 
     def _pictures(self, chunks: Iterable[Chunk]) -> Iterator[Picture]:
         """Every image of which a view is missing, with those views."""

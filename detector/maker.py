@@ -1,14 +1,13 @@
 """Features of pictures as fast as the cores allow: reading, decoding and the CLIP beside each other, all in bounded memory.
 
 On a CPU every core takes what is next, an image to look at or a batch for the CLIP, each with one thread: nobody waits while
-there is work, and no bit depends on how many cores there are. On an accelerator the cores look, and two threads keep it busy:
-one prepares a batch and fetches its features while it computes the other's.
+there is work, and no bit depends on how many cores there are. On an accelerator the cores look. A CUDA GPU is kept busy by two
+threads, of which one prepares a batch and fetches its features while it computes the other's; any other has one.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from detector.clip import Clip
-from detector.threads import one_thread
+from detector.threads import cores, one_thread
 from detector.views import Eye, View
 from pipeline.ahead import ahead
 from pipeline.errors import UserError
@@ -30,7 +29,7 @@ from pipeline.row_store import KEY
 
 logger = logging.getLogger(__name__)
 BATCHES = 2
-"""Batches that are on an accelerator at once: one is computed, one comes or goes."""
+"""Batches that are on a CUDA GPU at once: one is computed, one comes or goes."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,15 @@ class Maker:
         self.batch_size = batch_size
         self.clip = cache(lambda random_weights: Clip(clip_folder, dtype, random_weights=random_weights))
         self.cores = max(1, cores() // processes)
-        self.on_cpu = device().type == "cpu"
-        self._checked = self.on_cpu
+        kind = device().type
+        self.on_cpu = kind == "cpu"
+        self.at_once = self.cores if self.on_cpu else BATCHES if kind == "cuda" else 1
+        self._steady, self._asked = True, set[Eye]()  # whether company has changed no bits so far, of the eyes that were asked
 
     def __enter__(self) -> Maker:
         one_thread()
         self._looking = ThreadPoolExecutor(self.cores, initializer=one_thread)
-        self._computing = self._looking if self.on_cpu else ThreadPoolExecutor(BATCHES, initializer=_same_device, initargs=(device(),))
+        self._computing = self._looking if self.on_cpu else ThreadPoolExecutor(self.at_once, initializer=_same_device, initargs=(device(),))
         return self
 
     def __exit__(self, *error) -> None:
@@ -86,8 +87,8 @@ class Maker:
             if count:
                 self.clip(random_weights)  # here, not in several threads at once
         looked = ahead(self._looking, self._look, pictures, 2 * self.cores)
-        most = (self.cores if self.on_cpu else BATCHES) + 1
-        yield from track(ahead(self._computing, self._computed, self._batches(looked), most), description, batches, unit="batch")
+        computed = ahead(self._computing, self._computed, self._batches(looked), self.at_once + 1)
+        yield from track(computed, description, batches, unit="batch")
 
     def _look(self, picture: Picture) -> list[tuple[Eye, bytes, np.ndarray]]:
         if sha256(picture.data) != picture.sha256:
@@ -117,23 +118,26 @@ class Maker:
         return Batch(eye, [key for key, _ in rows], squares + squares[-1:] * (self.batch_size - len(rows)))
 
     def _computed(self, batch: Batch) -> tuple[Eye, np.ndarray, np.ndarray]:
-        random_weights, blocks = batch.eye
-        clip = self.clip(random_weights)
-        vectors = np.concatenate(clip.picture_features(batch.squares, blocks), axis=1)
-        if not self._checked and len(batch.keys) == self.batch_size > 1:
-            self._checked = True
-            turned = np.concatenate(clip.picture_features(batch.squares[::-1], blocks), axis=1)[::-1]
-            if not np.array_equal(vectors, turned):
-                logger.warning(
-                    "on this device an image's features differ in the last bits with its place in a batch; "
-                    "a run that is stopped and continued may differ from one that is not"
-                )
+        vectors = self._vectors(batch.eye, batch.squares)
+        if not self.on_cpu and self.batch_size > 1 and self._steady and batch.eye not in self._asked:
+            self._asked.add(batch.eye)
+            self._ask(batch, vectors)
         return batch.eye, np.array(batch.keys, KEY), vectors[: len(batch.keys)]
 
+    def _vectors(self, eye: Eye, squares: list[np.ndarray]) -> np.ndarray:
+        random_weights, blocks = eye
+        return np.concatenate(self.clip(random_weights).picture_features(squares, blocks), axis=1)
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def _ask(self, batch: Batch, vectors: np.ndarray) -> None:
+        """Warn where pictures have other bits in another place and company: turned round, every second one another picture."""
+        first = batch.squares[0]
+        others = [first if number % 2 else square for number, square in enumerate(reversed(batch.squares))]
+        if not np.array_equal(self._vectors(batch.eye, others)[::2], vectors[::-2]):
+            self._steady = False
+            logger.warning(
+                "on this device an image's features differ in the last bits with its place in a batch and with what else is in it; "
+                "a run that is stopped and continued may differ from one that is not"
+            )
 
 
 def _same_device(here) -> None:

@@ -15,6 +15,7 @@ from pydantic import FiniteFloat
 from detector.calibration import Calibration
 from detector.checkpoints import SUFFIXES, read_checkpoint
 from detector.domain import Domain
+from detector.estimators import NAMES
 from detector.estimators.base import LogitClassifier
 from detector.estimators.concept import ConceptDetector
 from detector.estimators.linear import LinearProbe
@@ -24,7 +25,7 @@ from pipeline.files import replacing_folder, write_json
 from pipeline.schema import Strict
 from pipeline.sentence import sentence
 
-KINDS: dict[str, type[LogitClassifier]] = {"linear": LinearProbe, "orthogonal": OrthogonalLinear, "concept": ConceptDetector}
+KINDS: dict[str, type[LogitClassifier]] = dict(zip(NAMES, (LinearProbe, OrthogonalLinear, ConceptDetector), strict=True))
 POINT = {"linear": "pooled", "orthogonal": "pooled", "concept": "projected"}
 """The feature point each kind is trained on here, as in the paper."""
 DOMAIN = "domain."

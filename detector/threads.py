@@ -26,8 +26,12 @@ def one_thread(torch: bool = True) -> None:
         set_num_threads(1)
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def beside_each_other(call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """The results in order, of calls that share no state and spend their time in torch: one core each, the same bits as in turn."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(max(1, min(len(items), cores)), initializer=one_thread) as threads:  # OpenMP's limit is each thread's own
+    with ThreadPoolExecutor(max(1, min(len(items), cores())), initializer=one_thread) as threads:  # OpenMP's limit is each thread's own
         return list(threads.map(call, items))

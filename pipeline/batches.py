@@ -21,7 +21,8 @@ from pipeline.store import WorkStore
 
 logger = logging.getLogger(__name__)
 AHEAD = 2000
-"""Items announced to `prepare` at once: what it keeps for them on disk (text embeddings of 4 to 8 MB each) stays within 16 GB."""
+"""Items announced to `prepare` at once. Text embeddings of 4 to 8 MB each are 8 to 16 GB on disk, for each process; several
+times that where batches did not fit in memory, and their halves are announced too."""
 
 
 class Batches:

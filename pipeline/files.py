@@ -24,6 +24,7 @@ FAULTS = {
     errno.ENOSPC: "there is no space left for {}; make room and run again, what is finished is kept",
     errno.EDQUOT: "the disk quota has no space left for {}; make room and run again, what is finished is kept",
     errno.EFBIG: "{} grows larger than a file may be here; raise the limit (ulimit -f) or use another file system, then run again",
+    errno.EMFILE: "too many files are open for {} to be another; raise the limit (ulimit -n), then run again",
     errno.EROFS: "{} lies on a read-only file system; make it writable or work elsewhere, then run again",
     errno.EACCES: "{} may not be read or written; change its permissions, then run again",
     errno.EPERM: "{} may not be read or written; change its permissions, then run again",

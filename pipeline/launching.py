@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -46,3 +47,5 @@ def join_slurm() -> None:
     for name, theirs in _SLURM.items():
         os.environ[name] = os.environ[theirs]
     os.environ.setdefault("MASTER_PORT", PORT)
+    if tasks := re.findall(r"(\d+)(?:\(x\d+\))?", os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")):
+        os.environ["LOCAL_WORLD_SIZE"] = max(tasks, key=int)  # "4(x2),3" are two nodes of four tasks and one of three

@@ -26,13 +26,13 @@ def overlapped(
     items = iter(items)
     with ThreadPoolExecutor(1) as beside:
 
-        def ahead() -> list[Future[Begun]]:
+        def next_one() -> list[Future[Begun]]:
             return [beside.submit(begin, item) for item in islice(items, 1)]
 
-        beginning, ending = ahead(), deque[Future[Ended]]()
+        beginning, ending = next_one(), deque[Future[Ended]]()
         while beginning:
             begun = beginning.pop().result()
-            beginning = ahead()
+            beginning = next_one()
             ending.append(beside.submit(end, make(begun)))
             if len(ending) > 1:
                 yield ending.popleft().result()

@@ -14,10 +14,14 @@ LONGEST_WAIT = timedelta(days=30)
 
 
 class Processes:
-    """All processes of this stage; outside a launcher there is one."""
+    """All processes of this stage; outside a launcher there is one.
+
+    `here` is how many of them share this machine; where the launcher does not say, as if all did.
+    """
 
     def __init__(self):
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.here = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
         self.index = int(os.environ.get("RANK", "0"))
 
     @property

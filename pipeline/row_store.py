@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ def row_keys(recipe: str, items: Iterable[str]) -> np.ndarray:
 class RowStore:
     """Vectors (float32) of one width under `folder`, made by one recipe.
 
-    In memory are, of those `wanted` (keys as of `row_keys`), the keys and places, and a few segments. The folder may be missing.
+    In memory are, of those `wanted` (keys as of `row_keys`), the keys and places. The folder may be missing.
     """
 
     def __init__(self, folder: Path, width: int, wanted: np.ndarray, seconds: float = SECONDS):
@@ -51,9 +50,10 @@ class RowStore:
         self._segment = np.full(len(self._keys), _NOWHERE, np.int32)
         self._row = np.zeros(len(self._keys), np.int32)
         self._names: list[str] = []
+        self._counts: list[int] = []  # of the rows in each segment
+        self._sound: set[str] = set()  # segments that are what their names say
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self._since = time.monotonic()
-        self._read = lru_cache(maxsize=4)(self._sound)
         self.refresh()
 
     def refresh(self) -> None:
@@ -99,37 +99,48 @@ class RowStore:
         for number in np.unique(self._segment[indices]):
             if number != _NOWHERE:
                 here = self._segment[indices] == number
-                found = self._read(self._names[number])
+                found = self._read(number, self._row[indices[here]])
                 if found is None:
-                    self._read.cache_clear()  # what is made again may well have the same name
+                    self._sound.discard(self._names[number])  # what is made again may well have the same name
                     self._segment[self._segment == number] = _NOWHERE
                 else:
-                    vectors[here] = found[self._row[indices[here]]]
+                    vectors[here] = found
         return vectors, self._segment[indices] != _NOWHERE
 
     def _indices(self, keys: np.ndarray) -> np.ndarray:
-        indices = np.searchsorted(self._keys, keys)
-        if not np.array_equal(self._keys[np.minimum(indices, len(self._keys) - 1)], keys):
+        indices, wanted = self._wanted(keys)
+        if not wanted.all():
             raise KeyError("a row is asked for that was not wanted")
         return indices
 
-    def _place(self, name: str, keys: np.ndarray) -> None:
-        wanted = np.isin(keys, self._keys)
-        indices = np.searchsorted(self._keys, keys[wanted])
-        self._segment[indices], self._row[indices] = len(self._names), np.flatnonzero(wanted)
-        self._names.append(name)
+    def _wanted(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(where these keys are among those wanted, whether they are)."""
+        if not len(self._keys):
+            return np.zeros(len(keys), int), np.zeros(len(keys), bool)
+        indices = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return indices, self._keys[indices] == keys
 
-    def _sound(self, name: str) -> np.ndarray | None:
-        """A segment's vectors, N x width; None where it has gone, or is not what its name says, and then it goes."""
-        path = self.folder / name
+    def _place(self, name: str, keys: np.ndarray) -> None:
+        indices, wanted = self._wanted(keys)
+        self._segment[indices[wanted]], self._row[indices[wanted]] = len(self._names), np.flatnonzero(wanted)
+        self._names.append(name)
+        self._counts.append(len(keys))
+
+    def _read(self, number: int, rows: np.ndarray) -> np.ndarray | None:
+        """These rows of a segment; None where it has gone, or is not what its name says, and then it goes."""
+        path, count = self.folder / self._names[number], self._counts[number]
         try:
-            data = path.read_bytes()
+            if path.name not in self._sound:
+                with path.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != path.stem:
+                        return self._damaged(path)
+                self._sound.add(path.name)
+            # Mapped for this read only: a map keeps its file open, and there are many segments.
+            return np.memmap(path, "<f4", "r", _COUNT + count * _itemsize(), (count, self.width))[rows]
         except FileNotFoundError:
             return None
-        if hashlib.sha256(data).hexdigest() != path.stem:
+        except ValueError:  # it has been cut short since
             return self._damaged(path)
-        count = int.from_bytes(data[:_COUNT], "little")
-        return np.frombuffer(data, "<f4", offset=_COUNT + count * _itemsize()).reshape(count, self.width)
 
     def _damaged(self, path: Path) -> None:
         logger.warning("work store entry %s is damaged and will be made again", path)

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from detector.estimators import NAMES
 from detector.evaluation.crosstable import DatasetCells, metric_keys
 from detector.evaluation.generalization import NONE, Scores, Summary, Table, summarise, with_interval
 from detector.evaluation.training_sets import COMBINED, home_sets
-from detector.saved import KINDS
 from detector.threads import one_thread
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_metrics
@@ -40,14 +40,14 @@ def main(params: Params) -> None:
     headline: dict = dict(counts)
     across: dict = {}
     summaries: dict[str, Summary] = {}
-    for kind in track(KINDS, "evaluating", unit="detector"):
+    for kind in track(NAMES, "evaluating", unit="detector"):
         summary = summarise(cells, lambda name, kind=kind: _scores(kind, name, params.dataset.name), sets, families, released)
         write_metrics(f"metrics/generalization/{kind}.json", fuller(summary) | counts)
         headline[kind] = summary.headline()
         across[kind] = cross.of(kind)
         summaries[kind] = summary
     if sets:
-        headline["differences"] = {f"{a}-minus-{b}": summaries[a].minus(summaries[b]) for a, b in combinations(KINDS, 2)}
+        headline["differences"] = {f"{a}-minus-{b}": summaries[a].minus(summaries[b]) for a, b in combinations(NAMES, 2)}
     write_metrics("metrics/benchmarks.json", across)
     if params.benchmarks:
         chosen = across[params.evaluation.headline]

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow.compute as pc
 from PIL import Image, ImageOps
 
+from detector.estimators import NAMES
 from detector.evaluation.generalization import NONE
 from detector.evaluation.metrics import ENOUGH_ORIGINALS
 from detector.evaluation.training_sets import COMBINED, home_sets
 from detector.features import IMAGE
 from detector.figures import collage, heat_map, precision_recall
 from detector.page import gather, write_page
-from detector.saved import KINDS
 from detector.tables import control_table, cross_table, generalization_table, headline_table, published_table, rivals_table
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json, write_bytes, write_json
@@ -32,7 +32,7 @@ THUMBNAIL = 128
 def main(params: Params) -> None:
     kind = params.evaluation.headline
     headline = read_json("metrics/headline.json")
-    metrics = {name: read_json(f"metrics/generalization/{name}.json") for name in KINDS}
+    metrics = {name: read_json(f"metrics/generalization/{name}.json") for name in NAMES}
     across = read_json("metrics/benchmarks.json")
     basis = f"{headline['originals']} originals"
     if params.generators:

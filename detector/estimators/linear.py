@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from warnings import warn
+
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from detector.calibration import sigmoid
@@ -65,4 +68,6 @@ def logistic_regression(x, y, weights, penalty: float, way) -> tuple[np.ndarray,
 
     limits = {"maxiter": 2000, "maxfun": 4000, "gtol": CLOSE, "ftol": 0.0}
     found = minimize(loss_and_gradient, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options=limits)
+    if found.status == 1:
+        warn("the linear detector was not at its minimum when it had taken all its steps", ConvergenceWarning, stacklevel=2)
     return solve_triangular(way, found.x[:-1], lower=True, trans=1), float(found.x[-1]), int(found.nit)

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from functools import cached_property
+from threading import RLock
 
 import numpy as np
 
+from detector.unit import unit_rows
+
 ENOUGH = 4
 """Rows per column from which on more of them hardly change the mean products of columns."""
+
+
+LEAST = 1e-5
+"""The least penalty that the way is laid for: products of single floats are no more exact. The minimum is where it was."""
+
+
+class once(cached_property):
+    """A cached property that threads do not make twice."""
+
+    def __get__(self, rows, owner=None):
+        if rows is None:
+            return self
+        with rows.lock:
+            return super().__get__(rows, owner)
 
 
 class Rows:
@@ -15,25 +32,26 @@ class Rows:
 
     def __init__(self, x: np.ndarray):
         self.x = x
+        self.lock = RLock()
 
-    @cached_property
+    @once
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         return moments(self.x)
 
-    @cached_property
+    @once
     def standardised(self) -> np.ndarray:
         """Float32: what torch learns from."""
         return standardised(self.x, *self.moments)
 
-    @cached_property
+    @once
     def unit(self) -> np.ndarray:
         return unit(self.x)
 
-    @cached_property
+    @once
     def unit_moments(self) -> tuple[np.ndarray, np.ndarray]:
         return moments(self.unit)
 
-    @cached_property
+    @once
     def unit_standardised(self) -> np.ndarray:
         return standardised(self.unit, *self.unit_moments)
 
@@ -47,7 +65,7 @@ class Rows:
         mean, deviation = self.moments
         return self._correlation * np.outer(deviation, deviation) + np.outer(mean, mean)
 
-    @cached_property
+    @once
     def _correlation(self) -> np.ndarray:
         count, width = self.x.shape
         some = self.standardised[np.random.default_rng(0).permutation(count)[: ENOUGH * width]]
@@ -66,8 +84,7 @@ def standardised(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.n
 
 def unit(x: np.ndarray) -> np.ndarray:
     """Rows of x at unit length, in float64; a row of zeros stays one."""
-    x = np.asarray(x, dtype=np.float64)
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return unit_rows(np.asarray(x, dtype=np.float64))
 
 
 def shorter_way(products: np.ndarray, penalty: float) -> np.ndarray:
@@ -76,4 +93,4 @@ def shorter_way(products: np.ndarray, penalty: float) -> np.ndarray:
     L L' is its second derivative at w = 0, of a mean loss with `penalty` / 2 |w|^2 and balanced classes. Columns of a CLIP
     are correlated: in w itself L-BFGS takes many times the steps to the same minimum.
     """
-    return np.linalg.cholesky(products / 4 + penalty * np.eye(len(products)))
+    return np.linalg.cholesky(products / 4 + max(penalty, LEAST) * np.eye(len(products)))

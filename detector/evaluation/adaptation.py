@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.evaluation.crossfit import CrossFit, estimator
+from detector.evaluation.crossfit import CrossFit, estimator, fitted_on
 from detector.evaluation.generalization import Table, with_interval
 from detector.evaluation.pairing import in_pairs
 from detector.features import IMAGE
@@ -46,8 +46,9 @@ def _scores(fits: CrossFit, generators: list[str], new: str, pairs: int, choice:
             key=lambda image_id: digest(fits.seed, "new pairs", choice, new, image_id),
         )
         chosen = image & (table.source == new) & np.isin(table.image_id, candidates[:pairs])
-        train = part.train & in_pairs(table, known | chosen)
-        model = estimator(fits.kind, fits.settings, fits.concepts, fits.seed).fit(x[train], table.label[train])
+        train, held = fitted_on(table, in_pairs(table, known | chosen), part)
+        validation = (x[held], table.label[held]) if held.any() else None
+        model = estimator(fits.kind, fits.settings, fits.concepts, fits.seed).fit(x[train], table.label[train], validation)
         rows = part.test & image & np.isin(table.source, [PHOTOGRAPHS, new])
         logit[rows] = model.decision_function(x[rows])
     return logit

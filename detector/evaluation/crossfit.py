@@ -4,9 +4,10 @@ A training set is a list of sources (`training_sets`). Detectors are scored on e
 included.
 
 With few originals one test split says little, so scores are out-of-fold: groups are dealt into folds, and for each fold a
-detector is fitted on the others, except the next one, which calibrates it. With `folds: null` each dataset's own splits take
-these parts. Two datasets may hold the same photographs in different splits; what a detector was fitted on, or calibrated
-with, is then withheld from its scores. Augmented views are fitted on, never calibrated with nor scored.
+detector is fitted on the others, except the next one, which calibrates it and tells those that stop by validation when to.
+With `folds: null` each dataset's own splits take these parts. Two datasets may hold the same photographs in different splits;
+what a detector was fitted on, or calibrated with, is then withheld from its scores. Augmented views are fitted on, never
+calibrated with nor scored.
 """
 
 from __future__ import annotations
@@ -200,7 +201,7 @@ class RowScores:
 class OutOfFold(ABC):
     """Scores of rows by detectors that never saw them; subclasses say what is fitted on each part, and what it reads.
 
-    Fits are `kept`, and equal training sets fitted once, unless they hold the very rows they were fitted on.
+    Fits are `kept`, and equal training sets fitted once; of those that hold the very rows they were fitted on, the last ones only.
     """
 
     kept = True
@@ -215,10 +216,10 @@ class OutOfFold(ABC):
 
     def fits(self, sources: list[str], matched: bool = False, shuffled: int = 0) -> list[Fit]:
         """One fitted detector a part. `shuffled` numbers a permutation of the labels: a control that must learn nothing."""
-        if not self.kept:
-            return self._fits(sources, matched, shuffled)
         key = (*sorted(sources), matched, shuffled)
         if key not in self._done:
+            if not self.kept:
+                self._done.clear()
             self._done[key] = self._fits(sources, matched, shuffled)
         return self._done[key]
 
@@ -288,6 +289,8 @@ class Fitted(OutOfFold):
 
 def fit_together(several: Sequence[Fitted], sources: list[str]) -> None:
     """`fits` of several that read the same features of one table by the same parts: what they share is made once a part."""
+    if not several:
+        return
     for one, fits in zip(several, _fitted(several, sources, False, 0), strict=True):
         one.keep(fits, sources)
 

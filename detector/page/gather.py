@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from detector.calibration import VERDICTS, verdicts
+from detector.estimators import NAMES
 from detector.evaluation.generalization import NONE
 from detector.features import IMAGE
 from detector.page.blocks import Pair, Picture, Verdict
 from detector.page.report import Report
-from detector.saved import KINDS
 from pipeline.dataset import PHOTOGRAPHS
 from pipeline.files import read_json
 from pipeline.params import Params
@@ -35,7 +35,7 @@ def gather(params: Params, pictures: Mapping[str, Mapping[str, np.ndarray]], gro
     `groups` maps each image_id to its original. An image that a source lacks is left out, its pair stays.
     """
     shown = params.evaluation.headline
-    kinds = sorted(KINDS, key=lambda kind: kind != shown)
+    kinds = sorted(NAMES, key=lambda kind: kind != shown)
     pairs = _pairs(pictures, groups, _verdicts(params, kinds, list(groups)), _concepts(list(groups))) if params.generators else []
     return Report(
         name=params.dataset.name,

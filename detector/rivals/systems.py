@@ -29,7 +29,7 @@ class System:
     is to be compared with, reads: rows of photographs without one take no part in it. `left_out` says whether it is also tested
     on generators that were left out of its training; of an ablation, which shows what one half of the inputs knows, that is not
     asked. Parts of the evaluation are fitted `beside_each_other`, in threads, where fitting takes long and shares no state.
-    Fits are `kept` unless they hold the rows themselves: those are made anew in no time, and would fill memory together.
+    Fits are `kept` unless they hold the rows themselves: together these would fill memory, and of them the last ones are kept only.
     """
 
     name: str

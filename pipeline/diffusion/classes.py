@@ -14,6 +14,9 @@ from typing import Any
 
 from pipeline.errors import UserError
 
+TEXT_TO_IMAGE, IMAGE_TO_IMAGE = "AUTO_TEXT2IMAGE_PIPELINES_MAPPING", "AUTO_IMAGE2IMAGE_PIPELINES_MAPPING"
+"""diffusers' own mappings for its Auto classes."""
+
 
 def index_of(folder: Path) -> dict[str, Any]:
     """The folder's model_index.json. Raises UserError where there is none."""
@@ -81,8 +84,8 @@ def _image_to_image(name: str) -> type | None:
     import diffusers
 
     pairs = auto_pairs()
-    for key, text_class in pairs["AUTO_TEXT2IMAGE_PIPELINES_MAPPING"].items():
-        paired = pairs["AUTO_IMAGE2IMAGE_PIPELINES_MAPPING"].get(key)
+    for key, text_class in pairs[TEXT_TO_IMAGE].items():
+        paired = pairs[IMAGE_TO_IMAGE].get(key)
         if paired and name in (text_class, paired) and "strength" in call_arguments(getattr(diffusers, paired)):
             return getattr(diffusers, paired)
     return None
@@ -91,17 +94,36 @@ def _image_to_image(name: str) -> type | None:
 def auto_pairs() -> dict[str, dict[str, str]]:
     """{mapping: {kind of model: class name}}: diffusers' own mappings for its Auto classes.
 
-    Read from their source: importing them imports every pipeline there is, which takes as long as all else a stage imports.
+    Read from their source where it is written as it is now: importing them imports every pipeline there is, which takes as
+    long as all else a stage imports.
     """
-    source = Path(find_spec("diffusers.pipelines.auto_pipeline").origin).read_text(encoding="utf-8")
+    found = _written_pairs(Path(find_spec("diffusers.pipelines.auto_pipeline").origin).read_text(encoding="utf-8"))
+    if found.get(TEXT_TO_IMAGE) and found.get(IMAGE_TO_IMAGE):
+        return found
+    from diffusers.pipelines import auto_pipeline
+
+    return {name: {key: cls.__name__ for key, cls in getattr(auto_pipeline, name).items()} for name in (TEXT_TO_IMAGE, IMAGE_TO_IMAGE)}
+
+
+def _written_pairs(source: str) -> dict[str, dict[str, str]]:
+    """The mappings that a source writes as OrderedDict([(key, class), ...]), without any that it writes otherwise."""
     found: dict[str, dict[str, str]] = {}
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Assign([ast.Name(mapping)], ast.Call(ast.Name("OrderedDict"), [ast.List(entries)])):
-                found[mapping] = {key.value: cls.id for key, cls in (entry.elts for entry in entries)}
+                pairs = [(entry.elts[0].value, entry.elts[1].id) for entry in entries if _is_pair(entry)]
+                if len(pairs) == len(entries):
+                    found[mapping] = dict(pairs)
             case ast.Assign([ast.Subscript(ast.Name(mapping), ast.Constant(key))], ast.Name(cls)) if mapping in found:
                 found[mapping][key] = cls
     return found
+
+
+def _is_pair(entry: ast.expr) -> bool:
+    match entry:
+        case ast.Tuple([ast.Constant(), ast.Name()]):
+            return True
+    return False
 
 
 def call_arguments(cls: type) -> dict[str, inspect.Parameter]:

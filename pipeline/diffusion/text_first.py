@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.diffusion.classes import components
-from pipeline.diffusion.on_disk import on_disk
+from pipeline.diffusion.on_disk import Disk, load
 
 
 class _Encoded(Exception):
@@ -58,14 +58,14 @@ class StandIn:
         return self.config[name]
 
 
-def record(pipeline, call: Callable[[Any], Any]) -> list[Any]:
-    """Run `call(pipeline)` up to `prepare_latents`; returns what its calls of `encode_prompt` gave, in order, on disk."""
+def record(pipeline, call: Callable[[Any], Any], disk: Disk) -> list[Any]:
+    """Run `call(pipeline)` up to `prepare_latents`; returns what its calls of `encode_prompt` gave, in order, kept on `disk`."""
     notes: list[Any] = []
     encode = type(pipeline).encode_prompt
 
     def noting(*arguments, **named):
         result = encode(pipeline, *arguments, **named)
-        notes.append(on_disk(result))
+        notes.append(disk.keep(result))
         return result
 
     def stop(*arguments, **named):
@@ -86,7 +86,7 @@ def play(pipeline, notes: list[Any], call: Callable[[Any], Any]) -> Any:
     from accelerate.utils import send_to_device
 
     waiting = itertools.cycle(notes)  # a caller may run the pipeline twice
-    pipeline.encode_prompt = lambda *arguments, **named: send_to_device(next(waiting), pipeline._execution_device)
+    pipeline.encode_prompt = lambda *arguments, **named: send_to_device(load(next(waiting)), pipeline._execution_device)
     try:
         return call(pipeline)
     finally:

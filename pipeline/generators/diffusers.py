@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from pipeline.autoencoding import reconstruct_arrays
 from pipeline.diffusion import from_photograph, text_first
 from pipeline.diffusion.classes import call_arguments, check_arguments, components, index_of, load_arguments, pipeline_class
+from pipeline.diffusion.on_disk import Disk
 from pipeline.diffusion.output import images_of
 from pipeline.errors import UserError
 from pipeline.generators import Request
@@ -110,16 +111,18 @@ class DiffusersGenerator:
             return
         if self.pipeline is not None:
             self._free()
+        self.notes = {}  # and with them the file they wait in, before there is another
+        disk = Disk()
         encoders = self._load(without=text_first.denoisers(self.index))
         for name in text_first.denoisers(self.index):
             setattr(encoders, name, text_first.StandIn(self._config(name), self._dtype()))
-        self.notes = {_key(batch): self._encoded(encoders, batch) for batch in batches}
+        self.notes = {_key(batch): self._encoded(encoders, batch, disk) for batch in batches}
         del encoders
         self._free()
 
-    def _encoded(self, encoders, batch: list[Request]) -> list | None:
+    def _encoded(self, encoders, batch: list[Request], disk: Disk) -> list | None:
         try:
-            return text_first.record(encoders, functools.partial(self._call, requests=batch))
+            return text_first.record(encoders, functools.partial(self._call, requests=batch), disk)
         except Exception as error:
             if out_of_memory(error):
                 return None

@@ -1,5 +1,6 @@
 """Features of images and their views: each vector beside its own id, each image decoded once, nothing made twice."""
 
+import errno
 import json
 import threading
 from types import SimpleNamespace
@@ -30,10 +31,11 @@ from detector.views import plan
 from pipeline.alterations import Views, alter
 from pipeline.errors import UserError
 from pipeline.images import encode_png, sha256
+from pipeline.row_store import RowStore
 from pipeline.store import WorkStore
 from tests.conftest import textured
 
-ALONE = SimpleNamespace(count=1, index=0, main=True, wait=lambda: None)
+ALONE = SimpleNamespace(count=1, here=1, index=0, main=True, wait=lambda: None)
 CONFIG = {"model_cfg": {"embed_dim": 2, "vision_cfg": {"image_size": 8, "width": 3}}}
 
 
@@ -250,17 +252,25 @@ def test_few_images_are_read_ahead_of_the_model(extract, monkeypatch):
     assert max(ahead) <= 2 * 2 + 4 + 3 * 4, "looked at, waiting for a batch, in batches"
 
 
-@pytest.mark.parametrize(("places_matter", "device", "warnings"), [(True, "mps", 1), (False, "mps", 0), (True, "cpu", 0)])
-def test_another_device_than_the_cpu_is_asked_once_whether_places_matter(extract, monkeypatch, caplog, places_matter, device, warnings):
-    real = Means.picture_features
+@pytest.mark.parametrize(("what_matters", "device"), [("place", "mps"), ("company", "mps"), (None, "mps"), ("place", "cpu")])
+def test_another_device_than_the_cpu_is_asked_whether_place_and_company_matter(extract, monkeypatch, caplog, what_matters, device):
+    real, calls = Means.picture_features, []
+    seven = [images(ROWS, (IMAGES, AUGMENTED, RANDOM))]  # one batch is padded
 
     def computed(self, pictures, blocks=()):
-        return tuple(point + places_matter * np.arange(4, dtype=np.float32)[:, None] for point in real(self, pictures, blocks))
+        calls.append(blocks)
+        others = np.float32(sum(picture.mean() for picture in pictures))
+        more = {"place": np.arange(4, dtype=np.float32)[:, None], "company": others, None: np.float32(0)}[what_matters]
+        return tuple(point + more for point in real(self, pictures, blocks))
 
     monkeypatch.setattr(Means, "picture_features", computed)
     monkeypatch.setattr(maker, "device", lambda: SimpleNamespace(type=device))
-    extract(views())
-    assert caplog.text.count("differ in the last bits with its place in a batch") == warnings
+    monkeypatch.setattr(maker, "cores", lambda: 1)
+    extract(views(augmented=1), given=seven, blocks=(1,))
+    assert caplog.text.count("differ in the last bits with its place in a batch and with what else is in it") == (
+        device != "cpu" and what_matters is not None
+    )
+    assert len(calls) == 2 + 2 + 4 + {"cpu": 0, "mps": 1 if what_matters else 3}[device], "each eye's first batch, until one differs"
 
 
 def test_an_image_that_is_not_what_its_row_says_is_refused(extract, tmp_path):
@@ -301,7 +311,7 @@ def test_processes_share_the_work_and_the_main_one_writes(extract, monkeypatch):
     whole = extract(asked, given, name="whole")
     batches = []
     for index in (1, 0):  # the main process last: as if it had waited
-        processes = SimpleNamespace(count=2, index=index, main=index == 0, wait=lambda: None)
+        processes = SimpleNamespace(count=2, here=2, index=index, main=index == 0, wait=lambda: None)
         done = extract(asked, given, processes=processes, name="shared", work="shared work")
         batches.append(sum(done.batches))
         assert bool(done.totals) == (index == 0)
@@ -320,6 +330,33 @@ def test_where_making_fails_nothing_half_written_is_left(extract, monkeypatch, t
     assert not (tmp_path / "features").exists()
 
 
+def test_what_was_made_is_kept_in_every_store_that_can_be_written(extract, monkeypatch):
+    real, seen = RowStore.flush, []
+
+    def full(self):
+        if self not in seen and self._waiting:
+            seen.append(self)
+            if len(seen) == 1:
+                self._waiting = []
+                raise OSError(errno.ENOSPC, "No space left on device")
+        real(self)
+
+    monkeypatch.setattr(RowStore, "flush", full)
+    with pytest.raises(OSError, match="No space"):
+        extract(views(augmented=0))
+    assert len(seen) == 2, "the CLIP's and the untaught one's"
+    monkeypatch.setattr(RowStore, "flush", real)
+    assert sum(extract(views(augmented=0)).batches) in (7, 8), "the rows of one of the two"
+
+
+@pytest.mark.parametrize(("kind", "threads"), [("cuda", maker.BATCHES), ("mps", 1), ("cpu", 3)])
+def test_threads_for_the_model_and_cores_shared_by_the_processes_of_this_machine(monkeypatch, tmp_path, kind, threads):
+    monkeypatch.setattr(maker, "device", lambda: SimpleNamespace(type=kind))
+    monkeypatch.setattr(maker, "cores", lambda: 7)
+    made = maker.Maker(tmp_path, "float32", 4, 2)
+    assert made.cores == 3 and made.at_once == threads
+
+
 def test_captions_are_encoded_beside_the_images_where_there_are_prompts(extract):
     asked, prompts = views(augmented=0), {"0": "A photo", "1": "A photo of a tree"}
     done = extract(asked, prompts=prompts)
@@ -329,7 +366,7 @@ def test_captions_are_encoded_beside_the_images_where_there_are_prompts(extract)
     extract(asked, prompts=prompts)
     assert len(Means.loaded) == loaded, "found in the work store, for which no model is loaded"
     assert not (extract(asked, name="others").folder / "others/captions.parquet").exists()
-    helper = SimpleNamespace(count=2, index=1, main=False, wait=lambda: None)
+    helper = SimpleNamespace(count=2, here=2, index=1, main=False, wait=lambda: None)
     assert extract(asked, processes=helper, name="share", prompts=prompts).totals == {}
 
 

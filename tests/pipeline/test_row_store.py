@@ -1,6 +1,7 @@
 """The work store of rows: what is whole is found in whatever company, damage is noticed, and little is in memory."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +134,42 @@ def test_a_segment_in_the_place_of_another_is_damaged(tmp_path, caplog):
     other.write_bytes(one.read_bytes())
     assert not opened(tmp_path).get(KEYS)[1].any() and "is damaged" in caplog.text
     assert opened(tmp_path).get(KEYS)[1].sum() == 5, "what lies in its own place"
+
+
+def test_a_segment_is_verified_once_and_only_its_rows_are_read_afterwards(tmp_path, monkeypatch):
+    store = opened(tmp_path, seconds=0)
+    for number in range(10):
+        store.put(KEYS[number : number + 1], VECTORS[number : number + 1])
+    store = opened(tmp_path)
+    hashed, real, descriptors = [], hashlib.file_digest, Path("/proc/self/fd")
+    monkeypatch.setattr(row_store.hashlib, "file_digest", lambda file, name: hashed.append(file.name) or real(file, name))
+    before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
+    for chosen in ([3, 1, 9, 0, 5, 7, 2, 4, 6, 8], [8, 0, 3], list(range(10))):
+        assert np.array_equal(store.get(KEYS[chosen])[0], VECTORS[chosen])
+    assert len(hashed) == len(set(hashed)) == 10
+    assert not descriptors.exists() or len(list(descriptors.iterdir())) == before, "no file stays open"
+
+
+@pytest.mark.parametrize("left", [0, 9])
+def test_a_segment_that_is_cut_short_or_goes_after_it_was_verified_counts_as_missing(tmp_path, caplog, left):
+    store = opened(tmp_path)
+    store.put(KEYS, VECTORS)
+    assert store.get(KEYS)[1].all()
+    (path,) = segments(tmp_path)
+    path.write_bytes(path.read_bytes()[:left])
+    assert not store.get(KEYS)[1].any() and "is damaged" in caplog.text and not path.exists()
+    store.put(KEYS, VECTORS)
+    assert np.array_equal(store.get(KEYS)[0], VECTORS)
+    path.unlink()
+    assert not store.get(KEYS)[1].any()
+
+
+def test_where_nothing_is_wanted_nothing_is_found(tmp_path):
+    opened(tmp_path, seconds=0).put(KEYS, VECTORS)
+    none = opened(tmp_path, KEYS[:0])
+    assert none.get(KEYS[:0])[0].shape == (0, 3)
+    with pytest.raises(KeyError):
+        none.has(KEYS)
 
 
 def test_a_segment_that_goes_while_it_is_wanted_counts_as_missing(tmp_path):

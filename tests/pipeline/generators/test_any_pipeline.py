@@ -1,5 +1,6 @@
 """One loader for every pipeline class: what a plain call makes, with the text encoders gone before the denoiser comes."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -109,6 +110,29 @@ def test_batches_that_were_announced_together_do_not_mix(folders):
     for batch, made in ((second, backwards[0]), (first, backwards[1])):
         alone = diffusers.load(folders["sd3"], settings("sd3"), "text-to-image", "sd3")
         assert all(np.array_equal(a, b) for a, b in zip(alone.counterparts(batch), made, strict=True)), "also when not announced"
+
+
+def test_what_was_announced_before_is_gone_before_more_is_encoded(folders, monkeypatch):
+    files: list[weakref.ref] = []
+
+    class Noted(on_disk.Disk):
+        def __init__(self):
+            assert not any(file() for file in files), "two announcements' embeddings on disk at once"
+            super().__init__()
+            files.append(weakref.ref(self))
+
+    monkeypatch.setattr(on_disk, "SMALL", 1)
+    monkeypatch.setattr(diffusers, "Disk", Noted)
+    first, second = requests(), [replace(request, image_id=f"q-{i}") for i, request in enumerate(requests())]
+    generator = diffusers.load(folders["sdxl"], settings("sdxl", call={"negative_prompt": "blurry"}), "text-to-image", "sdxl")
+    generator.prepare([announced(first), announced(second)])
+    kept = generator.counterparts(first)
+    generator.prepare([announced(first), announced(first[:1])])
+    assert len(files) == 2 and files[1]() is not None
+    again = generator.counterparts(first)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, again, strict=True))
+    generator.counterparts(first[:1])
+    assert files[1]() is None, "it goes with the last of what it holds"
 
 
 def test_what_is_set_elsewhere_or_has_no_use_is_refused():
