@@ -19,7 +19,7 @@ from pipeline.fingerprints import versions
 
 RESULTS = Path(__file__).parent / "results"
 RUN = """
-import runpy, sys
+import runpy, sys, time
 from benchmarks.machine import peak_mb
 sys.argv = sys.argv[1:]
 try:
@@ -27,9 +27,9 @@ try:
 except SystemExit as end:
     if end.code:
         raise
-print(peak_mb())
+print(peak_mb(), time.process_time())
 """
-"""Runs a module and prints the peak of its memory."""
+"""Runs a module and prints the peak of its memory and its CPU time."""
 
 
 def processor() -> str:
@@ -67,14 +67,15 @@ def in_turns(calls: dict[str, Callable[[], Any]], runs: int) -> dict[str, float]
 
 
 def in_own_process(module: str, *arguments: str) -> dict[str, Any]:
-    """Run `python -m <module> <arguments>`, whose last line of output is a JSON object; returned with its `peak_mb` and `seconds`.
+    """Run `python -m <module> <arguments>`, whose last line of output is a JSON object; returned with `peak_mb`, `seconds`, `cpu_seconds`.
 
     A process of its own has its own peak memory, and starts without what an earlier measurement left behind.
     """
     begun = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", RUN, module, *arguments], stdout=subprocess.PIPE, text=True, check=True)
-    found, peak = done.stdout.splitlines()[-2:]
-    return {**json.loads(found), "seconds": time.perf_counter() - begun, "peak_mb": float(peak)}
+    found, used = done.stdout.splitlines()[-2:]
+    peak, cpu = map(float, used.split())
+    return {**json.loads(found), "seconds": time.perf_counter() - begun, "cpu_seconds": cpu, "peak_mb": peak}
 
 
 def peak_mb() -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.machine import RESULTS, table
-from benchmarks.stand_ins import ROOT
+from benchmarks.stand_in_dataset import ROOT
 from pipeline.alterations import Views, names
 from pipeline.errors import UserError
 from pipeline.files import read_json

@@ -3,7 +3,7 @@
 Run from the repository's root: `python -m benchmarks.scale` (writes benchmarks/results/scale.json), then
 `python -m benchmarks.scale --paper` for the table of sizes nobody has built (see `benchmarks.on_paper`).
 
-Rows are stand-ins (see `benchmarks.stand_ins`): a photograph and its counterparts by nine generators. Every stage runs as its
+Rows are stand-ins (see `benchmarks.stand_in_dataset`): a photograph and its counterparts by nine generators. Every stage runs as its
 own process, one for each source where the pipeline does so, with the stage's own code. To bound the time, training and
 evaluation are of one kind of detector, the linear one.
 """
@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.machine import in_own_process, table, write_record
-from benchmarks.stand_ins import make, parameters, write_features
+from benchmarks.stand_in_dataset import make, parameters, write_features
 
 ROWS = (10_000, 100_000)
 GENERATORS = 9
@@ -54,12 +54,20 @@ def main(arguments: list[str]) -> None:
 
 
 def chain(photographs: int, generators: int) -> dict[str, dict[str, float]]:
-    """{step: seconds of all its processes together, and the largest peak memory of one of them}."""
+    """{step: CPU seconds of all its processes together, and the largest peak memory of one of them}."""
     names = list(parameters(generators)["generators"])
     sources = [PHOTOGRAPHS, *names]
     with tempfile.TemporaryDirectory() as scratch:
         folder = str(Path(scratch) / "project")
-        alone = lambda *words: in_own_process("benchmarks.scale", "--step", words[0], folder, *words[1:])  # noqa: E731
+
+        def alone(*words: str) -> dict[str, float]:
+            found = in_own_process("benchmarks.scale", "--step", words[0], folder, *words[1:])
+            print(
+                f"{photographs} photographs, {' '.join(words)}: {found['cpu_seconds']:.0f} s of CPU time, {found['peak_mb']:.0f} MB",
+                file=sys.stderr,
+            )
+            return found
+
         steps = {
             "stand-ins": [alone("make", str(photographs), str(generators))],
             "package": [alone("package", name) for name in sources],
@@ -71,7 +79,8 @@ def chain(photographs: int, generators: int) -> dict[str, dict[str, float]]:
         }
         sizes = {place: size_of(Path(folder) / "data" / place) for place in ("dataset", "features", "audit", "scores")}
     summed = {
-        name: {"seconds": sum(r["seconds"] for r in runs), "peak_mb": max(r["peak_mb"] for r in runs)} for name, runs in steps.items()
+        name: {"cpu_seconds": sum(r["cpu_seconds"] for r in runs), "peak_mb": max(r["peak_mb"] for r in runs)}
+        for name, runs in steps.items()
     }
     rows = photographs * (1 + generators)
     return {
@@ -87,13 +96,13 @@ def size_of(folder: Path) -> int:
 
 
 def show_chain(found: dict[str, Any]) -> None:
-    head = ["step"] + [f"{word}, {int(rows):,} rows" for rows in found for word in ("seconds", "rows a second", "peak MB")]
+    head = ["step"] + [f"{word}, {int(rows):,} rows" for rows in found for word in ("CPU seconds", "rows a CPU second", "peak MB")]
     rows = []
     for name in next(iter(found.values()))["steps"]:
         cells = [name]
         for chained in found.values():
             run = chained["steps"][name]
-            cells += [run["seconds"], chained["rows"] / run["seconds"], run["peak_mb"]]
+            cells += [run["cpu_seconds"], chained["rows"] / run["cpu_seconds"], run["peak_mb"]]
         rows.append(cells)
     print(table(head, rows))
 
@@ -123,7 +132,8 @@ def stage(name: str, *words: str) -> None:
         write_features(words[0], list(params.generators))
         return
     module = import_module(f"stages.{name}")
-    with patch.object(module, "KINDS", (KIND,)) if name in ("train", "evaluate") else nullcontext():
+    kinds = {"train": "KINDS", "evaluate": "NAMES"}.get(name)
+    with patch.object(module, kinds, (KIND,)) if kinds else nullcontext():
         module.main(params, *words)
 
 

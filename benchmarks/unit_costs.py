@@ -13,7 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from benchmarks.machine import in_turns
-from benchmarks.stand_ins import ROOT
+from benchmarks.stand_in_dataset import ROOT
 
 SIZES = {"64x64": (64, 64), "1152x768": (1152, 768)}
 LARGE = {"pooled": 1024, "projected": 768}

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks import on_paper, scale, stand_ins
+from benchmarks import on_paper, scale, stand_in_dataset
 from pipeline.files import read_json
 from pipeline.images import decode_png
 from pipeline.photographs.splits import SPLITS
@@ -17,7 +17,7 @@ from pipeline.records import read_rows
 def project(tmp_path_factory):
     """Twenty stand-ins and their counterparts by two generators, packaged, with features."""
     folder = tmp_path_factory.mktemp("scale") / "project"
-    stand_ins.make(folder, 20, 2)
+    stand_in_dataset.make(folder, 20, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("photographs", "g0", "g1"):
@@ -35,8 +35,8 @@ def test_stand_ins_differ_and_hold_the_hard_rules(project, monkeypatch):
     assert all(len(found) == 20 for found in rows.values())
     hashes = Counter(row["pixels_sha256"] for found in rows.values() for row in found.values())
     assert set(hashes.values()) == {1}
-    shown = decode_png(rows["g0"][stand_ins.row_id(3)]["image"]["bytes"]).astype(int)
-    real = decode_png(rows["photographs"][stand_ins.row_id(3)]["image"]["bytes"])
+    shown = decode_png(rows["g0"][stand_in_dataset.row_id(3)]["image"]["bytes"]).astype(int)
+    real = decode_png(rows["photographs"][stand_in_dataset.row_id(3)]["image"]["bytes"])
     assert 0 < abs(shown - real).max() <= 2, "a counterpart is its photograph with another grain"
     monkeypatch.chdir(project)
     for words in (("photographs",), ("g0",), ("g1",), ()):
