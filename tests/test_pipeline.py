@@ -25,23 +25,12 @@ from pipeline.records import read_rows
 from tests.faults.forks import Runs
 from tests.faults.killing import kill, temporaries
 from tests.project import ROOT, Project, stages
-from tests.ready import ready_python
+from tests.ready import IMPORTED, ready_python
 
 OWN = "meine Fotos é"
 LONG = ("clip", "captioner", "models@latent-unet", "caption", "generate@latent-unet", "features@latent-unet")
 LONG += ("train", "robustness", "rivals", "attribute", "adapt", "explain", "evaluate")
 """The stages that take long with the parameters of the default profile."""
-IMPORTED = (
-    "torchvision.transforms.v2",
-    "transformers.models.clip.modeling_clip",
-    "transformers.models.blip.modeling_blip",
-    "diffusers.pipelines.auto_pipeline",
-    "open_clip",
-    "sklearn.linear_model",
-    "scipy.signal",
-    "datasets",
-)
-"""What takes these stages seconds to import."""
 AGGREGATORS = {"check", "dataset", "audit-all", "train", "robustness", "rivals", "attribute", "adapt", "explain", "evaluate", "report"}
 
 
