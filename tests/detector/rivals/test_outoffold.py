@@ -43,11 +43,15 @@ def test_a_rival_is_judged_exactly_as_the_papers_detectors_are(folds):
         assert not own.far.any(), "of a rival nobody asks how far images lie from what it learned"
 
 
-def test_fits_that_hold_the_rows_are_not_kept_and_are_the_same_each_time():
+def test_of_fits_that_hold_the_rows_the_last_ones_are_kept_and_they_are_the_same_each_time():
     table, like, _, univfd = setting()
     neighbours = RivalFits(System("nn", lambda: NearestNeighbours(k=1), projected, kept=False), like)
-    first, second = neighbours.fits(MEMBERS), neighbours.fits(MEMBERS)
-    assert first[0].model is not second[0].model and univfd.fits(MEMBERS)[0].model is univfd.fits(MEMBERS)[0].model
+    first = neighbours.fits(MEMBERS)
+    assert neighbours.fits(MEMBERS)[0].model is first[0].model, "asked again about the same training set, nothing is fitted again"
+    neighbours.fits(MEMBERS, shuffled=1), univfd.fits(MEMBERS, shuffled=1)
+    second = neighbours.fits(MEMBERS)
+    assert second[0].model is not first[0].model, "another training set took their place"
+    assert univfd.fits(MEMBERS)[0].model is univfd.fits(MEMBERS)[0].model
     assert np.array_equal(first[0].model.decision_function(table.projected), second[0].model.decision_function(table.projected))
 
 
